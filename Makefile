@@ -1,0 +1,131 @@
+# The front door: builds, installs, tests and shows backup_ext.
+#
+#   make, make install, make installcheck, make clean    as for every extension; PG_CONFIG= chooses
+#                                                        the server, DESTDIR= the place
+#   make check [PG=15|18] [ONLY="unit tap"]              the whole gate (scripts/check.sh)
+#   make demo                                            a backup and a restore, shown and proven
+#   make bench                                           against pg_basebackup and pgBackRest
+#   make dependencies                                    installs what these need (Debian 12)
+#   make format                                          clang-format on every source file
+
+SCRIPT_GOALS = check demo bench dependencies format
+.PHONY: $(SCRIPT_GOALS)
+
+ifneq ($(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
+# These run before PostgreSQL is installed, so they must not ask pg_config for anything.
+
+check:
+	@PG='$(PG)' ONLY='$(ONLY)' scripts/check.sh
+demo:
+	@scripts/demo.sh
+bench:
+	@test/bench/full_backup.sh
+dependencies:
+	@scripts/install_dependencies.sh check demo bench
+format:
+	@scripts/check_format.sh --fix
+
+else
+
+PG_CONFIG ?= pg_config
+SERVER_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null)
+ifeq ($(SERVER_VERSION),)
+$(error could not run "$(PG_CONFIG)"; install postgresql-server-dev-15 (make dependencies does), \
+  or name the program with PG_CONFIG=)
+endif
+SERVER_MAJOR := $(shell echo '$(SERVER_VERSION)' | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+SERVER_INCLUDES := $(shell $(PG_CONFIG) --includedir-server)
+
+# Taken before PGXS sets CXX to the compiler of whoever packaged the server.
+SERVER_CXX := $(CXX)
+COMPILER_VERSION := $(shell $(SERVER_CXX) -dM -E -x c++ /dev/null | awk \
+  '$$2 == "__GNUC__" { gcc = $$3 } $$2 == "__clang_major__" { clang = $$3 } \
+   END { print clang ? "clang-" clang : "gcc-" gcc }')
+
+EXTENSION = backup_ext
+MODULE_big = backup_ext
+DATA = $(wildcard sql/backup_ext--*.sql)
+# Every other file in sql/ is a case of pg_regress.
+REGRESS = $(patsubst sql/%.sql,%,$(filter-out sql/backup_ext--%,$(sort $(wildcard sql/*.sql))))
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" backup_ext.control)
+
+# Objects of one server or compiler are never linked for another: a directory for each, and a stamp
+# that changes with what they are built for.
+CORE_BUILD ?= build/core-$(COMPILER_VERSION)
+SERVER_BUILD := build/server-$(SERVER_MAJOR)-$(COMPILER_VERSION)
+OBJS = $(patsubst src/server/%.cpp,$(SERVER_BUILD)/%.o,$(sort $(wildcard src/server/*.cpp)))
+ROOMS := $(notdir $(wildcard src/core/*))
+CORE_LIBRARIES = $(ROOMS:%=$(CORE_BUILD)/libcore_%.a)
+PROGRAM_FILE = $(CORE_BUILD)/backup_ext
+
+# --exclude-libs: another extension in the same server may bring its own copies of these libraries.
+EXPORTED_SYMBOLS = src/server/exported_symbols.map
+SHLIB_LINK = -Wl,--version-script=$(EXPORTED_SYMBOLS) \
+  -Wl,--start-group $(CORE_LIBRARIES) -Wl,--end-group -Wl,--exclude-libs,ALL \
+  -lfmt -lzstd -lcrypto -lpthread
+EXTRA_CLEAN = build
+
+# Bitcode for the JIT compiler gains nothing here, and its rule cannot compile C++20.
+override with_llvm := no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Makefile.shlib links with the C compiler.
+override COMPILER = $(SERVER_CXX) -g -O2
+
+# A compiler that nobody has tried yet may warn about more: that must not stop a user.
+ifneq ($(filter gcc-12 clang-14,$(COMPILER_VERSION)),)
+WARNINGS_ARE_ERRORS = -Werror
+endif
+# -isystem: warnings of PostgreSQL's headers are not ours. -Wno-register: the headers of 15 use it.
+SERVER_CXXFLAGS = -std=c++20 -O2 -g -fPIC -fno-strict-aliasing -fwrapv \
+  -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
+  -Wall -Wextra $(WARNINGS_ARE_ERRORS) -Wno-register \
+  -Isrc -Isrc/core -isystem $(SERVER_INCLUDES) \
+  -DBACKUP_EXT_VERSION='"$(EXTENSION_VERSION)"' $(PG_CXXFLAGS) $(COPT)
+
+BUILT_FOR := $(SERVER_VERSION) $(SERVER_INCLUDES) $(SERVER_CXX) $(COMPILER_VERSION) \
+  $(EXTENSION_VERSION) $(PG_CXXFLAGS) $(COPT) $(CORE_BUILD)
+
+.PHONY: FORCE core-build program server-objects install-program uninstall-program
+FORCE:
+
+$(SERVER_BUILD)/built_for build/linked_for: FORCE
+	@mkdir -p $(@D)
+	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
+
+$(SERVER_BUILD)/%.o: src/server/%.cpp $(SERVER_BUILD)/built_for
+	$(SERVER_CXX) $(SERVER_CXXFLAGS) -MMD -MP -c -o $@ $<
+-include $(OBJS:.o=.d)
+
+# Compiles without linking: the gate's second compiler.
+server-objects: $(OBJS)
+
+$(shlib): build/linked_for $(EXPORTED_SYMBOLS) $(CORE_LIBRARIES)
+
+# CMake knows best what is out of date. A library that it leaves alone keeps its time, and the module
+# is not linked again: that is what the recipe that does nothing is for. MAKEFLAGS: CMake's make must
+# not join the job server of this one.
+JOBS ?= $(shell nproc)
+$(CORE_LIBRARIES) $(PROGRAM_FILE): core-build
+	@:
+core-build:
+	@test -f $(CORE_BUILD)/Makefile || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
+	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF
+	@env -u MAKEFLAGS -u MAKELEVEL cmake --build $(CORE_BUILD) --parallel $(JOBS) \
+	  --target $(ROOMS:%=core_%) backup_ext_cli
+
+program: $(PROGRAM_FILE)
+all: program
+
+install: install-program
+install-program: program installdirs
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(PROGRAM_FILE) '$(DESTDIR)$(bindir)/backup_ext'
+
+uninstall: uninstall-program
+uninstall-program:
+	rm -f '$(DESTDIR)$(bindir)/backup_ext'
+
+endif

@@ -1,0 +1,62 @@
+-- backup_ext 0.1.0: the SQL functions. See doc/reference.md.
+\echo Use "CREATE EXTENSION backup_ext" to load this file. \quit
+
+CREATE FUNCTION backup_now(label text DEFAULT NULL, kind text DEFAULT 'auto',
+    include_media boolean DEFAULT false, wait boolean DEFAULT true)
+RETURNS text AS 'MODULE_PATHNAME', 'backup_ext_backup_now'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_cancel(job_id text)
+RETURNS boolean AS 'MODULE_PATHNAME', 'backup_ext_backup_cancel'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_list(OUT backup_id text, OUT label text, OUT kind text, OUT trigger text,
+    OUT state text, OUT started_at timestamptz, OUT finished_at timestamptz,
+    OUT duration interval, OUT database_bytes bigint, OUT media_bytes bigint,
+    OUT stored_bytes bigint, OUT start_lsn pg_lsn, OUT stop_lsn pg_lsn, OUT timeline integer,
+    OUT server_version text, OUT pinned_until timestamptz, OUT expires_at timestamptz,
+    OUT kept_because text, OUT verified_at timestamptz, OUT verify_result text, OUT error text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_list'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_progress(OUT job_id text, OUT pid integer, OUT operation text,
+    OUT backup_id text, OUT phase text, OUT bytes_done bigint, OUT bytes_total bigint,
+    OUT files_done bigint, OUT files_total bigint, OUT percent double precision,
+    OUT bytes_per_second bigint, OUT started_at timestamptz, OUT eta timestamptz,
+    OUT throttled_because text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_progress'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_check(OUT name text, OUT status text, OUT detail text, OUT hint text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_check'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_stage_restore(backup_id text DEFAULT 'latest', directory text DEFAULT NULL,
+    target_time timestamptz DEFAULT NULL, target_lsn pg_lsn DEFAULT NULL,
+    target_xid text DEFAULT NULL, target_name text DEFAULT NULL,
+    target_timeline text DEFAULT NULL, include_media boolean DEFAULT false,
+    safety_backup boolean DEFAULT true, tablespace_map jsonb DEFAULT NULL,
+    wait boolean DEFAULT true)
+RETURNS text AS 'MODULE_PATHNAME', 'backup_ext_backup_stage_restore'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_staged(OUT stage_id text, OUT directory text, OUT backup_id text,
+    OUT target text, OUT state text, OUT staged_at timestamptz, OUT bytes bigint,
+    OUT safety_backup_id text, OUT start_command text, OUT activate_command text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_staged'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_discard_stage(stage_id text)
+RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_discard_stage'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- An administrator grants them one by one: doc/operations.md has sets for an operator and a monitor.
+REVOKE ALL ON FUNCTION backup_now(text, text, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_cancel(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_list() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_progress() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_check() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_stage_restore(text, text, timestamptz, pg_lsn, text, text, text,
+    boolean, boolean, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_staged() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_discard_stage(text) FROM PUBLIC;

@@ -1,0 +1,26 @@
+-- What CREATE EXTENSION makes: names, arguments, columns and who may call them.
+CREATE EXTENSION backup_ext;
+SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
+  FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+ WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'backup_ext')
+ ORDER BY p.proname COLLATE "C" \gx
+
+-- EXECUTE is revoked from PUBLIC on every one.
+SELECT count(*) AS open_to_public
+  FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+ WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'backup_ext')
+   AND (p.proacl IS NULL OR has_function_privilege('public', p.oid, 'EXECUTE'));
+CREATE ROLE regress_backup_nobody;
+SET ROLE regress_backup_nobody;
+SELECT backup_now();
+SELECT * FROM backup_list();
+SELECT * FROM backup_progress();
+SELECT backup_cancel('x');
+SELECT backup_stage_restore();
+SELECT * FROM backup_staged();
+SELECT backup_discard_stage('x');
+SELECT * FROM backup_check();
+RESET ROLE;
+DROP ROLE regress_backup_nobody;

@@ -1,0 +1,120 @@
+// A backup, seen from the data: cluster -> store. Sees no PostgreSQL.
+//
+// The caller (a server's worker) holds backup mode around it and calls in this order:
+//   BackupRun run(...);            // makes threads
+//   run.CopyCluster(start_lsn);    // everything but the control file, WAL and label
+//   ... end of backup mode, run.PostWalSegment() for what is missing ...
+//   run.Finish(stopped);           // second section, manifest, record: the commit
+// One thread calls everything here; the threads inside never call out. Destroyed without Finish it
+// removes what it stored (best effort: what a crash leaves is swept by the next run).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/progress.h"
+#include "format/manifest.h"
+#include "format/record.h"
+#include "store/lock.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+// What the run must know of the cluster; all of it constant during the run.
+struct ClusterFacts {
+  std::string data_directory;     // absolute
+  std::string version_directory;  // PG_15_202209061: the only one of a tablespace that is ours
+  uint64_t system_identifier = 0;
+  uint32_t block_bytes = 8192;
+  uint32_t segment_blocks = 131072;
+  uint32_t wal_segment_bytes = 16 * 1024 * 1024;
+  bool data_checksums = false;
+  bool in_recovery = false;
+};
+
+struct BackupOptions {
+  std::string backup_id;
+  int threads = 1;
+  int compression_level = 1;
+  uint64_t max_bytes_per_second = 0;  // 0: unlimited
+};
+
+// What only the server can do. Called on the run's main thread.
+class ServerAccess {
+ public:
+  virtual ~ServerAccess() = default;
+  // About every 100 ms while the run works. Throws Error (kCanceled, kTerminated, ...) to end it.
+  // May call PostWalSegment, SetMaxRate and PublishWalPosition.
+  virtual void PausePoint() = 0;
+  // A pg_filenode.map, read under its lock. `path` is relative to the data directory. Nothing when
+  // it is gone.
+  [[nodiscard]] virtual std::optional<Bytes> ReadRelationMap(const std::string& path) = 0;
+};
+
+// A page whose checksum is wrong and that no WAL of the backup will mend.
+struct DamagedPage {
+  std::string path;
+  uint32_t database_oid = 0;
+  uint32_t block = 0;  // counted in its file, from 0
+  uint16_t expected = 0;
+  uint16_t found = 0;
+};
+
+// A file whose bytes the server supplies.
+struct SuppliedFile {
+  EntryKind kind = EntryKind::kFile;
+  FileKind file_kind = FileKind::kOther;
+  std::string path;
+  std::string link_target;  // kConfiguration: where it lay
+  Bytes content;
+  uint32_t mode = 0600;
+};
+
+class BackupRun {
+ public:
+  // `server` and `progress` must outlive the run. The writer's lock is held by the caller.
+  BackupRun(const Repository& repository, ClusterFacts facts, BackupOptions options,
+            ServerAccess* server, Progress* progress);
+  ~BackupRun();
+  BackupRun(const BackupRun&) = delete;
+  BackupRun& operator=(const BackupRun&) = delete;
+
+  // Copies the data directory and the tablespaces as the rules of contents.h say. `start_lsn`:
+  // pages at or after it are mended by replay, so their checksum is not judged.
+  void CopyCluster(uint64_t start_lsn);
+
+  // Queues one WAL segment (its first `bytes`) of the data directory's pg_wal, found under
+  // `file_name`. The first page is checked to be that segment's. Returns at once.
+  void PostWalSegment(const std::string& file_name, uint64_t bytes);
+  // How many posted segments, counted in the order of posting, are stored.
+  [[nodiscard]] size_t wal_segments_stored() const;
+  // Waits for all of them, calling the pause point.
+  void DrainWal();
+
+  void SetMaxRate(uint64_t bytes_per_second);
+  // The newest WAL position there is: a damaged page with a greater LSN is no page in flight.
+  void PublishWalPosition(uint64_t lsn);
+
+  // Adds to the second section: control file, backup_label, histories, configuration.
+  void AddSuppliedFile(SuppliedFile file);
+
+  // Drops unlogged relations found out late, writes the second section and the manifest, then
+  // fills the storage fields of `record` (sizes, packs, manifest, tablespaces, files) and commits
+  // it. `lock` is checked right before. What is on disk when it returns survives a power cut.
+  void Finish(BackupRecord* record, const WriterLock& lock);
+
+  [[nodiscard]] const std::vector<DamagedPage>& damaged_pages() const;
+  // What was passed over, for warnings: `skipping special file "base/1/socket"`.
+  [[nodiscard]] const std::vector<std::string>& warnings() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace backup_ext

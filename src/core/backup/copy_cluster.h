@@ -1,0 +1,67 @@
+// The first section of a backup: scan, copy on the threads, manifest in order.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backup/backup_run.h"
+#include "backup/copy_environment.h"
+#include "backup/copy_small_files.h"
+#include "backup/damage_list.h"
+#include "backup/entry_queue.h"
+#include "backup/manifest_builder.h"
+#include "backup/run_loop.h"
+#include "backup/unlogged_relations.h"
+#include "format/record.h"
+
+namespace backup_ext {
+
+// What a run found out while it copied the cluster.
+struct CopiedCluster {
+  DamageList damage;
+  std::vector<std::string> warnings;
+  std::map<std::string, TablespaceRecord> tablespaces;  // by path in the manifest
+  KnownInitForks init_forks;
+};
+
+// Main thread. Its tasks use `environment` and `queue` only: an exception may leave the copier
+// while they run.
+class ClusterCopier {
+ public:
+  // All must outlive it, `environment` and `queue` the loop's threads too.
+  ClusterCopier(CopyEnvironment* environment, EntryQueue* queue, RunLoop* loop,
+                ServerAccess* server, ManifestBuilder* manifest, CopiedCluster* result)
+      : environment_(environment),
+        queue_(queue),
+        loop_(loop),
+        server_(server),
+        manifest_(manifest),
+        result_(result) {}
+
+  // Sets the progress totals.
+  void Estimate();
+  void Copy();
+
+ private:
+  void Dispatch(ScannedEntry scanned);
+  void DispatchFile(ScannedEntry scanned);
+  void AddToBatch(SmallFile file);
+  void PostBatch();
+  // Bounds what is under way: finished entries wait for the oldest one.
+  void WaitForWindow();
+  void WriteFinished();
+  void Write(CopiedEntry copied);
+  void Warn(std::string warning);
+
+  CopyEnvironment* environment_;
+  EntryQueue* queue_;
+  RunLoop* loop_;
+  ServerAccess* server_;
+  ManifestBuilder* manifest_;
+  CopiedCluster* result_;
+  std::vector<SmallFile> batch_;
+  uint64_t batch_bytes_ = 0;
+};
+
+}  // namespace backup_ext

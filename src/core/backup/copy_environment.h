@@ -1,0 +1,38 @@
+// What the threads of a run share, and what each has for itself.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "backup/backup_run.h"
+#include "backup/pack_writer.h"
+#include "backup/page_reader.h"
+#include "base/bytes.h"
+#include "base/progress.h"
+#include "base/rate_limiter.h"
+
+namespace backup_ext {
+
+// One thread's own.
+struct Worker {
+  PackWriter packs;
+  PageReader pages;
+  Bytes buffer;  // kFramePlainLimitBytes
+};
+
+// Made before the threads and outlives them. What is no atomic is constant while a task runs.
+struct CopyEnvironment {
+  ClusterFacts facts;
+  Progress* progress = nullptr;
+  uint64_t start_lsn = 0;
+  std::atomic<uint64_t> wal_position{0};  // the newest one published
+  std::atomic<bool> stop{false};          // tasks return early and finish nothing
+  RateLimiter rate_limiter;
+  std::function<bool()> should_stop = [this] { return stop.load(); };
+  std::vector<Worker> workers;  // by the pool's thread number
+};
+
+}  // namespace backup_ext

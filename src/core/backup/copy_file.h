@@ -1,0 +1,67 @@
+// Copies one file into frames of its own: read, judge, compress, store.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backup/copy_environment.h"
+#include "backup/entry_queue.h"
+#include "backup/scanned_entry.h"
+#include "backup/source_file.h"
+
+namespace backup_ext {
+
+// A large file is cut into parts of this size, so that several threads can share it.
+inline constexpr uint64_t kPartBytes = 8ULL * 1024 * 1024;
+
+// Copies a whole file that is open, in one thread. Nothing when the run is to stop.
+[[nodiscard]] std::optional<CopiedEntry> CopyWholeFile(CopyEnvironment* environment, Worker* worker,
+                                                       const SourceFile& source);
+
+// Sets the bits of PageMap::all_visible for the pages in `buffer`, the first of which is page
+// `first_page` of the file.
+void AppendVisibility(ByteSpan buffer, uint32_t page_bytes, uint64_t first_page, Bytes* bits);
+
+// One file, shared by the tasks that copy its parts. The first that comes opens it, the last one
+// finishes the slot.
+class FileInParts {
+ public:
+  // How many tasks a file is worth, by the size that the scan saw. A file that is not in pages
+  // has a digest of its whole content, so one thread must read all of it.
+  [[nodiscard]] static uint32_t CountParts(const ScannedEntry& scanned);
+
+  // `environment` and `queue` must outlive it.
+  FileInParts(CopyEnvironment* environment, EntryQueue* queue, uint64_t slot, ScannedEntry scanned);
+
+  // Once for each part.
+  void CopyPart(uint32_t part, Worker* worker);
+
+ private:
+  struct Piece {
+    PageMap map;
+    DamageList damage;
+  };
+  // The file, the same for all parts; nullptr when it is gone.
+  [[nodiscard]] const SourceFile* OpenOnce();
+  void FinishSlot();
+
+  CopyEnvironment* environment_;
+  EntryQueue* queue_;
+  const uint64_t slot_;
+  const ScannedEntry scanned_;
+
+  std::mutex mutex_;  // guards what follows, but not the pieces: each is its own part's
+  bool opened_ = false;
+  std::optional<SourceFile> source_;
+  std::string warning_;
+  std::optional<CopiedEntry> whole_;  // of a file that turned out not to be in pages
+  uint32_t parts_left_;
+
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace backup_ext

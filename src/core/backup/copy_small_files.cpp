@@ -1,0 +1,115 @@
+// Reads small files into two frames in the making: one of pages, one of bytes.
+#include "backup/copy_small_files.h"
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "backup/copy_file.h"
+#include "backup/shared_frame.h"
+#include "backup/source_file.h"
+#include "base/digest.h"
+#include "format/frame.h"
+
+namespace backup_ext {
+namespace {
+
+class Batch {
+ public:
+  Batch(CopyEnvironment* environment, Worker* worker, EntryQueue* queue)
+      : environment_(environment),
+        worker_(worker),
+        queue_(queue),
+        pages_(environment->facts.block_bytes, &worker->packs, queue),
+        bytes_(1, &worker->packs, queue) {}
+
+  void Copy(const SmallFile& file);
+  void Flush() {
+    pages_.Flush();
+    bytes_.Flush();
+  }
+
+ private:
+  void CopyContent(const SmallFile& file);
+  void CopySource(uint64_t slot, const SourceFile& source);
+
+  CopyEnvironment* environment_;
+  Worker* worker_;
+  EntryQueue* queue_;
+  SharedFrame pages_;
+  SharedFrame bytes_;
+};
+
+void Batch::Copy(const SmallFile& file) {
+  environment_->progress->files_done += 1;
+  if (file.content) {
+    CopyContent(file);
+    return;
+  }
+  std::string warning;
+  const std::optional<SourceFile> source = SourceFile::Open(*environment_, file.scanned, &warning);
+  if (!source) {
+    queue_->Finish(file.slot, {std::nullopt, std::move(warning)});
+    return;
+  }
+  if (source->size_bytes() <= kFramePlainLimitBytes) {
+    CopySource(file.slot, *source);
+    return;
+  }
+  std::optional<CopiedEntry> copied = CopyWholeFile(environment_, worker_, *source);
+  if (copied) queue_->Finish(file.slot, {std::move(copied), {}});
+}
+
+void Batch::CopyContent(const SmallFile& file) {
+  CopiedEntry copied;
+  copied.entry = file.scanned.entry;
+  copied.entry.size_bytes = file.content->size();
+  copied.entry.content = Xxh3Digest(*file.content);
+  if (file.content->size() <= kFramePlainLimitBytes) {
+    std::ranges::copy(*file.content, bytes_.Reserve(file.content->size()).begin());
+    bytes_.Add(file.slot, std::move(copied));
+  } else {
+    PageMap& map = copied.entry.map;
+    for (ByteSpan left = *file.content; !left.empty();) {
+      const ByteSpan plain = left.first(std::min(left.size(), kFramePlainLimitBytes));
+      map.Append(plain.size(), static_cast<uint32_t>(map.frames.size()), 0);
+      map.frames.push_back(worker_->packs.Write(plain));
+      left = left.subspan(plain.size());
+    }
+    queue_->Finish(file.slot, {std::move(copied), {}});
+  }
+  environment_->progress->bytes_done += file.content->size();
+}
+
+void Batch::CopySource(uint64_t slot, const SourceFile& source) {
+  const auto size_bytes = static_cast<size_t>(source.size_bytes());
+  environment_->rate_limiter.Acquire(size_bytes, environment_->should_stop);
+  SharedFrame& frame = source.is_in_pages() ? pages_ : bytes_;
+  const std::span<std::byte> room = frame.Reserve(size_bytes);
+  CopiedEntry copied;
+  copied.entry = source.entry();
+  worker_->pages.Read(source.readable(), 0, room, &copied.damage);
+  if (source.is_in_pages()) {
+    AppendVisibility(room, copied.entry.map.unit_bytes, 0, &copied.entry.map.all_visible);
+  } else {
+    copied.entry.content = Xxh3Digest(room);
+  }
+  frame.Add(slot, std::move(copied));
+  environment_->progress->bytes_done += size_bytes;
+}
+
+}  // namespace
+
+void CopySmallFiles(CopyEnvironment* environment, Worker* worker, EntryQueue* queue,
+                    const std::vector<SmallFile>& files) {
+  Batch batch(environment, worker, queue);
+  for (const SmallFile& file : files) {
+    if (environment->stop) return;
+    batch.Copy(file);
+  }
+  // A page reader that was stopped left its pages unjudged.
+  if (!environment->stop) batch.Flush();
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,52 @@
+// Copies WAL segments beside everything else, as the server names them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "backup/copy_environment.h"
+#include "backup/entry_queue.h"
+#include "backup/run_loop.h"
+#include "format/manifest.h"
+
+namespace backup_ext {
+
+// Main thread. The tasks use the environment and the queue, so it must outlive the loop's threads.
+class WalCopier {
+ public:
+  // `loop` may be made later: it is not used before Post().
+  WalCopier(CopyEnvironment* environment, RunLoop* loop) : environment_(environment), loop_(loop) {}
+
+  // May be called from the pause point. Throws Error(kInvalidArgument) for a name that is no
+  // segment's.
+  void Post(const std::string& file_name, uint64_t bytes);
+  // Hands to the threads what they have room for, and takes what they finished.
+  void Advance();
+  // Waits for all of them.
+  void Drain();
+  // Counted in the order of posting.
+  [[nodiscard]] size_t stored() const { return entries_.size(); }
+  [[nodiscard]] std::vector<ManifestEntry> TakeEntries() { return std::move(entries_); }
+
+ private:
+  struct Segment {
+    uint64_t slot = 0;
+    std::string file_name;
+    uint64_t bytes = 0;
+  };
+  CopyEnvironment* environment_;
+  RunLoop* loop_;
+  EntryQueue queue_;
+  std::deque<Segment> waiting_;
+  std::vector<ManifestEntry> entries_;
+};
+
+// One segment's first `bytes`. Throws Error(kDamaged) when the file is shorter, or is not the
+// segment that its name says, before or after it was read: segments are recycled by renaming. Not
+// finished when the run is to stop.
+void CopyWalSegment(CopyEnvironment* environment, Worker* worker, EntryQueue* queue, uint64_t slot,
+                    const std::string& file_name, uint64_t bytes);
+
+}  // namespace backup_ext

@@ -1,0 +1,68 @@
+// Opens a file and takes down what it is.
+#include "backup/source_file.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "backup/copy_environment.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr std::array<int, 5> kPausesMs = {1, 5, 10, 25, 50};
+
+void TakeStatus(int fd, const std::string& path, struct stat* status, ManifestEntry* entry) {
+  const Microseconds read_at = Now();
+  if (fstat(fd, status) != 0) {
+    throw SystemError(fmt::format("read the status of file \"{}\"", path), errno);
+  }
+  SetAttributes(*status, read_at, entry);
+}
+
+}  // namespace
+
+std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
+                                           const ScannedEntry& scanned, std::string* warning) {
+  SourceFile source;
+  source.disk_path_ = JoinPath(environment.facts.data_directory, scanned.entry.path);
+  source.entry_ = scanned.entry;
+  // O_NONBLOCK: a named pipe that took the file's place must not hold us for ever.
+  const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (scanned.follows_link ? 0 : O_NOFOLLOW);
+  std::optional<FileDescriptor> file = OpenFileIfExists(source.disk_path_, flags);
+  if (!file) return std::nullopt;
+  source.file_ = *std::move(file);
+
+  struct stat status;
+  TakeStatus(source.file_.get(), source.disk_path_, &status, &source.entry_);
+  if (!S_ISREG(status.st_mode)) {
+    *warning = fmt::format("skipping special file \"{}\"", scanned.entry.path);
+    return std::nullopt;
+  }
+  if (scanned.relation) {
+    source.is_relation_ = true;
+    source.segment_ = scanned.relation->segment;
+    source.database_oid_ = scanned.database_oid;
+    const uint32_t page_bytes = environment.facts.block_bytes;
+    // An extension may be seen half done.
+    for (const int pause_ms : kPausesMs) {
+      if (source.size_bytes() % page_bytes == 0 || environment.stop) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+      TakeStatus(source.file_.get(), source.disk_path_, &status, &source.entry_);
+    }
+    if (source.size_bytes() % page_bytes == 0) source.entry_.map.unit_bytes = page_bytes;
+  }
+  return source;
+}
+
+ReadableFile SourceFile::readable() const {
+  return {file_.get(), entry_.path, &disk_path_, is_relation_, segment_, database_oid_};
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,129 @@
+// One file of a backup, from its frames: checked while it is written. One writer a thread.
+#include "restore/file_writer.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "restore/page_check.h"
+
+namespace backup_ext {
+namespace {
+
+// Writeback begins this early, so that the fsync of the end finds little left to do.
+constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
+
+ByteSpan UnitsOfRun(const ManifestEntry& entry, const PageRun& run, ByteSpan plain) {
+  const uint64_t unit = entry.map.unit_bytes;
+  const uint64_t units = unit == 0 ? 0 : plain.size() / unit;
+  if (run.first_unit > units || run.units > units - run.first_unit) {
+    throw Error(ErrorCode::kDamaged, "its page map goes beyond a frame");
+  }
+  return plain.subspan(run.first_unit * unit, run.units * unit);
+}
+
+// A segment is recycled under a new name later: a short one would then grow while WAL is written.
+uint64_t FillUp(int fd, uint64_t size, uint64_t full_size, uint32_t* crc, const std::string& path) {
+  const Bytes zeros(std::min<uint64_t>(full_size - std::min(size, full_size), 1024 * 1024));
+  while (size < full_size) {
+    const ByteSpan part = ByteSpan(zeros).first(std::min<uint64_t>(zeros.size(), full_size - size));
+    WriteAll(fd, part, path);
+    *crc = Crc32cUpdate(*crc, part);
+    size += part.size();
+  }
+  return size;
+}
+
+}  // namespace
+
+FileWriter::FileWriter(Surroundings surroundings)
+    : at_(std::move(surroundings)), frames_(*at_.repository) {}
+
+void FileWriter::CheckedPieces(const ManifestEntry& entry, const Piece& piece) {
+  const bool by_content = entry.map.unit_bytes == 1;
+  PageCheck pages(entry, *at_.record);
+  Xxh3Stream digest;
+  uint64_t size = 0;
+  for (const PageRun& run : entry.map.runs) {
+    if (run.frame >= entry.map.frames.size()) {
+      throw Error(ErrorCode::kDamaged, "its page map names no such frame");
+    }
+    const FrameRef& frame = entry.map.frames[run.frame];
+    const ByteSpan bytes = UnitsOfRun(entry, run, frames_.Read(frame, at_.packs->Get(frame.pack)));
+    pages.Update(bytes);
+    if (by_content) digest.Update(bytes);
+    size += bytes.size();
+    piece(bytes);
+    at_.progress->bytes_done += bytes.size();
+    if (at_.should_stop()) return;
+  }
+  if (size != entry.size_bytes) {
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("its page map covers {} of {} bytes", size, entry.size_bytes));
+  }
+  if (by_content && digest.Finish() != entry.content) {
+    throw Error(ErrorCode::kDamaged, "its content is not what was backed up",
+                "Its frames are sound, but their digest together differs from the manifest's.");
+  }
+}
+
+void FileWriter::ForEachPiece(const ManifestEntry& entry, const Piece& piece) {
+  try {
+    CheckedPieces(entry, piece);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDamaged && error.code() != ErrorCode::kNotFound) throw;
+    // A pack that is not there is damage too: the manifest promises it.
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("could not restore file \"{}\": {}", entry.path, error.message()),
+                error.detail(), error.hint());
+  }
+}
+
+void FileWriter::Write(const ManifestEntry& entry, const std::string& destination) {
+  const FileDescriptor file = at_.tree->CreateFile(destination);
+  const std::string full_path = at_.tree->FullPath(destination);
+  uint32_t crc = kCrc32cInit;
+  uint64_t size = 0;
+  uint64_t flushed = 0;
+  ForEachPiece(entry, [&](ByteSpan bytes) {
+    WriteAll(file.get(), bytes, full_path);
+    crc = Crc32cUpdate(crc, bytes);
+    size += bytes.size();
+    if (size - flushed < kWritebackBytes) return;
+    // Only a hint; what must be durable is fsynced at the end.
+    (void)sync_file_range(file.get(), static_cast<off_t>(flushed),
+                          static_cast<off_t>(size - flushed), SYNC_FILE_RANGE_WRITE);
+    flushed = size;
+  });
+  if (at_.should_stop()) return;
+  if (entry.file_kind == FileKind::kWal) {
+    size = FillUp(file.get(), size, at_.record->wal_segment_bytes, &crc, full_path);
+  }
+  at_.tree->SealFile(file.get(), entry.mode, destination);
+  (void)sync_file_range(file.get(), static_cast<off_t>(flushed), 0, SYNC_FILE_RANGE_WRITE);
+  const int64_t mtime_seconds =
+      entry.mtime_ns > 0 ? entry.mtime_ns / 1'000'000'000 : Now() / kMicrosecondsPerSecond;
+  at_.manifest->Add(destination, size, mtime_seconds, Crc32cFinish(crc));
+  at_.progress->files_done += 1;
+}
+
+Bytes FileWriter::Read(const ManifestEntry& entry, uint64_t limit_bytes) {
+  if (entry.size_bytes > limit_bytes) {
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("could not restore file \"{}\": it has {} bytes, which is too large",
+                            entry.path, entry.size_bytes));
+  }
+  Bytes content;
+  ForEachPiece(entry,
+               [&](ByteSpan bytes) { content.insert(content.end(), bytes.begin(), bytes.end()); });
+  at_.progress->files_done += 1;
+  return content;
+}
+
+}  // namespace backup_ext

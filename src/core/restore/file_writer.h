@@ -1,0 +1,47 @@
+// One file of a backup, from its frames: checked while it is written. One writer a thread.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/progress.h"
+#include "format/manifest.h"
+#include "format/record.h"
+#include "restore/known_packs.h"
+#include "restore/postgres_manifest.h"
+#include "restore/stage_tree.h"
+#include "store/frame_source.h"
+
+namespace backup_ext {
+
+class FileWriter {
+ public:
+  // What it refers to must outlive it. `should_stop` is asked after each frame.
+  struct Surroundings {
+    const Repository* repository;
+    const BackupRecord* record;
+    const KnownPacks* packs;
+    const StageTree* tree;
+    PostgresManifest* manifest;
+    Progress* progress;
+    std::function<bool()> should_stop;
+  };
+  explicit FileWriter(Surroundings surroundings);
+
+  // Writes the file under `destination` and adds it to the server's manifest. WAL segments are
+  // filled up with zeros to their full size. Throws Error(kDamaged) naming file and place.
+  void Write(const ManifestEntry& entry, const std::string& destination);
+  // The content, of at most `limit_bytes`.
+  [[nodiscard]] Bytes Read(const ManifestEntry& entry, uint64_t limit_bytes);
+
+ private:
+  using Piece = std::function<void(ByteSpan)>;
+  void ForEachPiece(const ManifestEntry& entry, const Piece& piece);
+  void CheckedPieces(const ManifestEntry& entry, const Piece& piece);
+
+  Surroundings at_;
+  FrameSource frames_;
+};
+
+}  // namespace backup_ext

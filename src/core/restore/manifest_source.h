@@ -1,0 +1,21 @@
+// The manifest of a backup, from the store.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "format/manifest.h"
+#include "format/record.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+// Reads the whole object and compares its size and digest with the record. Throws Error(kDamaged).
+void CheckManifestObject(const Repository& repository, const BackupRecord& record,
+                         const std::function<void()>& pause_point);
+
+// A reader of it, whose header is that of this backup and this cluster. Throws Error(kDamaged).
+[[nodiscard]] std::unique_ptr<ManifestReader> OpenManifest(const Repository& repository,
+                                                           const BackupRecord& record);
+
+}  // namespace backup_ext

@@ -1,0 +1,50 @@
+// What a restore will write, known before it writes anything.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "format/manifest.h"
+#include "format/record.h"
+#include "restore/stage_tree.h"
+#include "restore/wal_plan.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+// What happens to one entry of the manifest.
+enum class Fate {
+  kWrite,
+  kCapture,  // its content is needed in memory: settings are rewritten, pg_control comes last
+  kSkip,     // never restored: made anew, or dangerous in a copy
+};
+[[nodiscard]] Fate FateOf(const ManifestEntry& entry);
+
+struct RestorePlan {
+  uint64_t files = 0;
+  uint64_t bytes = 0;              // plain size of all files
+  uint64_t main_bytes = 0;         // room in the data directory, blocks rounded up
+  uint64_t tablespace_bytes = 0;   // room below `<directory>.tablespaces`
+  std::set<std::string> removed;   // paths of section 1 that do not belong to the backup
+  std::set<uint32_t> tablespaces;  // oids with a link on the origin
+  WalFiles wal;
+  // Tablespaces that are directories of pg_tblspc on the origin (allow_in_place_tablespaces).
+  bool has_in_place_tablespace = false;
+  bool has_configuration_folder = false;  // the origin has a backup_ext_conf of its own
+  bool group_access = false;              // initdb --allow-group-access
+  FileOwner owner;                        // of the origin's files
+};
+
+// Reads the manifest once. Throws Error(kDamaged) when it is not that of the record, or lacks what
+// every backup must have: PG_VERSION, pg_control, backup_label, all WAL up to the stop.
+[[nodiscard]] RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
+                                   const std::function<void()>& pause_point);
+
+// Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit.
+void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
+                    const RestorePlan& plan);
+
+}  // namespace backup_ext

@@ -1,0 +1,183 @@
+// A staged restore: store -> a new directory beside the running server.
+#include "restore/restore_run.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cluster/control_file.h"
+#include "format/names.h"
+#include "restore/configuration.h"
+#include "restore/plan.h"
+#include "restore/postgres_manifest.h"
+#include "restore/shell_quote.h"
+#include "restore/stage_files.h"
+#include "restore/stage_marker.h"
+#include "restore/stage_tree.h"
+#include "restore/sync_tree.h"
+#include "restore/target_place.h"
+#include "restore/write_files.h"
+
+namespace backup_ext {
+namespace {
+
+std::string StartCommand(const StageOptions& options, const std::string& directory) {
+  const std::string program =
+      options.bin_directory.empty() ? "pg_ctl" : options.bin_directory + "/pg_ctl";
+  return fmt::format("{} -D {} -l {} -w start", ShellQuote(program), ShellQuote(directory),
+                     ShellQuote(fmt::format("{}/{}/server.log", directory, kStageFolder)));
+}
+
+// In the stage it goes with it; in /tmp the name must be new, for anybody can write there.
+void MakeSocketDirectory(const StageTree& tree, const StageMarker& marker,
+                         const std::optional<FileOwner>& owner) {
+  if (marker.socket_directory != ShortSocketDirectory(marker.stage_id)) {
+    tree.MakeDirectory(fmt::format("{}/socket", kStageFolder), 0700);
+    return;
+  }
+  const char* path = marker.socket_directory.c_str();
+  if (mkdir(path, 0700) != 0 || (owner && lchown(path, owner->uid, owner->gid) != 0)) {
+    throw SystemError(fmt::format("create directory \"{}\"", path), errno);
+  }
+}
+
+// Held back until all the rest is on the disk: without it no server starts on the directory.
+void WriteControlFile(const StageTree& tree, ByteSpan content) {
+  tree.WriteSmallFile("global/pg_control", AsText(content), 0600);
+  const FileDescriptor directory = tree.OpenDirectory("global");
+  const std::string path = tree.FullPath("global/pg_control");
+  SyncFile(OpenFile(path, O_RDONLY | O_NOFOLLOW).get(), path);
+  SyncFile(directory.get(), tree.FullPath("global"));
+}
+
+void CheckControlFile(ByteSpan content, const BackupRecord& record) {
+  const auto control = ParseControlFile(content);
+  if (!control) {
+    throw Error(ErrorCode::kDamaged, "the checksum of file \"global/pg_control\" is wrong");
+  }
+  if (control->system_identifier != record.system_identifier) {
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("file \"global/pg_control\" is that of system identifier {} instead of "
+                            "{}",
+                            control->system_identifier, record.system_identifier));
+  }
+}
+
+class StagedRestore {
+ public:
+  StagedRestore(const Repository& repository, const BackupRecord& record,
+                const StageOptions& options, Progress* progress,
+                const std::function<void()>& pause_point)
+      : repository_(repository),
+        record_(record),
+        options_(options),
+        threads_(std::max(1, options.threads)),
+        progress_(progress),
+        pause_point_(pause_point),
+        tree_(CleanDirectoryPath(options.directory)) {}
+
+  StageResult Run() {
+    progress_->phase = Phase::kChecking;
+    Check();
+    const RestorePlan plan = MakePlan(repository_, record_, pause_point_);
+    CheckFreeSpace(tree_.directory(), record_, plan);
+
+    ScopeExit abandon([this] { Abandon(); });
+    Write(plan);
+    abandon.Release();
+
+    progress_->phase = Phase::kFinished;
+    return {progress_->bytes_done, progress_->files_done, StartCommand(options_, tree_.directory()),
+            marker_.socket_directory};
+  }
+
+ private:
+  void Check() {
+    if (!IsStageId(options_.stage_id)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("\"{}\" is not the id of a stage", options_.stage_id));
+    }
+    CheckTargetPlace(tree_.directory(), options_.forbidden);
+    marker_ = {options_.stage_id, record_.backup_id, tree_.directory(),
+               SocketDirectory(tree_.directory(), options_.stage_id, options_.port)};
+  }
+
+  void Write(const RestorePlan& plan) {
+    progress_->phase = Phase::kWriting;
+    progress_->bytes_total = plan.bytes;
+    progress_->files_total = plan.files;
+    const std::optional<FileOwner> owner = OwnerToGive(plan);
+    tree_.Claim(plan.tablespaces, owner);
+    WriteMarkers(tree_, marker_, !plan.tablespaces.empty());
+    MakeSocketDirectory(tree_, marker_, owner);
+    socket_made_ = true;
+    MakeFixedDirectories(tree_, record_);
+
+    PostgresManifest manifest(&tree_, record_);
+    const std::string folder = plan.has_configuration_folder
+                                   ? fmt::format("{}.{}", kConfigurationFolder, options_.stage_id)
+                                   : std::string(kConfigurationFolder);
+    CapturedFiles captured =
+        WriteFiles({&repository_, &record_, &plan, &tree_, &manifest, folder, threads_}, progress_,
+                   pause_point_);
+    CheckControlFile(captured.control_file, record_);
+    WriteArchiveStatus(tree_, plan.wal);
+    WriteConfiguration(tree_, record_, folder, &captured, &manifest);
+    WriteStageFiles(tree_, record_, plan, marker_, options_.port, captured, &manifest);
+    manifest.Add("global/pg_control", AsText(captured.control_file));
+    manifest.Finish();
+
+    progress_->phase = Phase::kSyncing;
+    SyncTree(tree_, threads_, pause_point_);
+    WriteControlFile(tree_, captured.control_file);
+    tree_.OpenToOwner(plan.group_access ? 0750 : 0700);
+  }
+
+  // Only root can write files for somebody else, and a server never runs as root.
+  static std::optional<FileOwner> OwnerToGive(const RestorePlan& plan) {
+    if (geteuid() != 0 || plan.owner.uid == 0) return std::nullopt;
+    return plan.owner;
+  }
+
+  void Abandon() {
+    tree_.Abandon();
+    if (socket_made_ && marker_.socket_directory == ShortSocketDirectory(marker_.stage_id)) {
+      RemoveTree(marker_.socket_directory);
+    }
+  }
+
+  const Repository& repository_;
+  const BackupRecord& record_;
+  const StageOptions& options_;
+  const int threads_;
+  Progress* progress_;
+  const std::function<void()>& pause_point_;
+  StageTree tree_;
+  StageMarker marker_;
+  bool socket_made_ = false;
+};
+
+}  // namespace
+
+StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
+                           const StageOptions& options, Progress* progress,
+                           const std::function<void()>& pause_point) {
+  try {
+    return StagedRestore(repository, record, options, progress, pause_point).Run();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDamaged) throw;
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("backup {} is damaged: {}", record.backup_id, error.message()),
+                error.detail(),
+                error.hint().empty() ? "Restore another backup, and check the repository's storage."
+                                     : error.hint());
+  }
+}
+
+}  // namespace backup_ext

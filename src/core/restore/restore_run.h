@@ -1,0 +1,50 @@
+// A staged restore: store -> a new directory beside the running server.
+//
+// plan -> free space -> files on the pool, checked while written -> WAL -> recovery settings and
+// the guards -> backup_manifest -> pg_control last -> fsync -> the stage is ready.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "format/record.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+struct StageOptions {
+  std::string stage_id;
+  // Becomes the data directory of the copy. Made with its missing last part; must be empty or
+  // missing. Tablespaces go to `<directory>.tablespaces/<oid>`, under the same rule.
+  std::string directory;
+  int threads = 1;
+  // Directories that the stage must not be, lie in, or contain: the running server's data
+  // directory, its tablespaces, the repository. By path and by device and inode.
+  std::vector<std::string> forbidden;
+  // For the commands that backup_staged() shows: directory of pg_ctl (`pg_config --bindir`).
+  std::string bin_directory;
+  // Port of the copy's private socket.
+  int port = 5432;
+};
+
+// What a finished stage is.
+struct StageResult {
+  uint64_t bytes = 0;
+  uint64_t files = 0;
+  std::string start_command;
+  // For `psql -h`: where the socket of the copy will be.
+  std::string socket_directory;
+};
+
+// Throws Error: kAlreadyExists (directory not empty), kNoSpace (with figures, before anything is
+// written), kInvalidArgument (forbidden place), kDamaged (naming backup, file and place). After an
+// error, and after an exception of `pause_point` (called about every 100 ms), everything that it
+// wrote is removed again.
+[[nodiscard]] StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
+                                         const StageOptions& options, Progress* progress,
+                                         const std::function<void()>& pause_point);
+
+}  // namespace backup_ext

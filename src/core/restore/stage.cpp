@@ -1,0 +1,228 @@
+// The stages that exist: one small JSON file each in the staging directory.
+#include "restore/stage.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "format/names.h"
+#include "restore/directory_content.h"
+#include "restore/stage_marker.h"
+#include "restore/stage_tree.h"
+#include "restore/target_place.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr size_t kDescriptionLimitBytes = 1024 * 1024;
+constexpr std::string_view kSuffix = ".json";
+
+std::string DescriptionPath(const std::string& staging_directory, std::string_view stage_id) {
+  return fmt::format("{}/{}{}", staging_directory, stage_id, kSuffix);
+}
+
+std::string EncodeStage(const Stage& stage) {
+  const nlohmann::json json = {{"stage_id", stage.stage_id},
+                               {"directory", stage.directory},
+                               {"backup_id", stage.backup_id},
+                               {"target", stage.target},
+                               {"state", stage.state},
+                               {"staged_at", FormatTime(stage.staged_at)},
+                               {"bytes", stage.bytes},
+                               {"safety_backup_id", stage.safety_backup_id},
+                               {"start_command", stage.start_command},
+                               {"activate_command", stage.activate_command},
+                               {"builder_pid", stage.builder_pid},
+                               {"builder_started_at", stage.builder_started_at}};
+  return json.dump(2) + "\n";
+}
+
+// Throws nlohmann::json::exception or Error for a text that is no description.
+Stage DecodeStage(std::string_view text) {
+  const auto json = nlohmann::json::parse(text);
+  Stage stage;
+  stage.stage_id = json.at("stage_id");
+  stage.directory = json.at("directory");
+  stage.backup_id = json.at("backup_id");
+  stage.target = json.at("target");
+  stage.state = json.at("state");
+  stage.staged_at = ParseTime(json.at("staged_at").get<std::string>());
+  stage.bytes = json.at("bytes");
+  stage.safety_backup_id = json.at("safety_backup_id");
+  stage.start_command = json.at("start_command");
+  stage.activate_command = json.at("activate_command");
+  stage.builder_pid = json.at("builder_pid");
+  stage.builder_started_at = json.at("builder_started_at");
+  return stage;
+}
+
+bool BuilderLives(const Stage& stage) {
+  return stage.builder_pid > 0 && !stage.builder_started_at.empty() &&
+         ProcessStartTime(stage.builder_pid) == stage.builder_started_at;
+}
+
+// Nothing when the file is not there. One that cannot be read is a failed stage of that id.
+std::optional<Stage> ReadStage(const std::string& staging_directory, const std::string& stage_id) {
+  const std::string path = DescriptionPath(staging_directory, stage_id);
+  if (!StatLink(path)) return std::nullopt;
+  Stage stage;
+  try {
+    stage = DecodeStage(AsText(ReadWholeFile(path, kDescriptionLimitBytes)));
+  } catch (const nlohmann::json::exception&) {
+    stage = {};
+    stage.state = "failed";
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) return std::nullopt;
+    stage = {};
+    stage.state = "failed";
+  }
+  stage.stage_id = stage_id;
+  if (stage.state == "building" && !BuilderLives(stage)) stage.state = "failed";
+  if (stage.state == "ready" && !StatLink(stage.directory)) stage.state = "missing";
+  return stage;
+}
+
+// The server of a data directory runs in it: a pid that is used again does not.
+void CheckNotRunning(const std::string& directory) {
+  const std::string path = directory + "/postmaster.pid";
+  const auto status = StatLink(path);
+  if (!status || !S_ISREG(status->st_mode)) return;
+  const Bytes content = ReadWholeFile(path, kDescriptionLimitBytes);
+  const std::string_view text = AsText(content);
+  int pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH)) return;
+  char where[4096];
+  const ssize_t length = readlink(fmt::format("/proc/{}/cwd", pid).c_str(), where, sizeof(where));
+  if (length > 0 &&
+      std::string_view(where, static_cast<size_t>(length)) != ResolvePath(directory)) {
+    return;
+  }
+  throw Error(
+      ErrorCode::kNotInPrerequisiteState,
+      fmt::format("cannot discard the stage in \"{}\": a server is running there", directory),
+      fmt::format("Its process is {}.", pid), "Stop it first, with pg_ctl stop.");
+}
+
+// A builder that died before it wrote the marker leaves directories and nothing in them.
+bool HoldsOnlyDirectories(const std::string& directory) {
+  const auto entries = ReadDirectory(directory);
+  return entries && std::all_of(entries->begin(), entries->end(), [&](const DirectoryEntry& entry) {
+           const std::string path = directory + "/" + entry.name;
+           const auto status = StatLink(path);
+           return status && S_ISDIR(status->st_mode) && HoldsOnlyDirectories(path);
+         });
+}
+
+// Removes one top directory of the stage. The marker goes last: what is left after a crash is still
+// known as this stage's.
+void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
+  const auto status = StatLink(directory);
+  if (!status) return;
+  const auto entries = S_ISDIR(status->st_mode) ? ReadDirectory(directory) : std::nullopt;
+  if (entries && !HoldsOnlyDirectories(directory)) {
+    const auto marker = ReadStageMarker(directory);
+    if (!marker || marker->stage_id != stage_id) {
+      throw Error(ErrorCode::kNotInPrerequisiteState,
+                  fmt::format("directory \"{}\" does not carry the marker of stage {}", directory,
+                              stage_id),
+                  "", "Remove it by hand when you are sure that nothing in it is needed.");
+    }
+    RemoveContent(directory, kStageFolder);
+  } else if (!entries) {
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                fmt::format("\"{}\" is not a directory", directory));
+  }
+  RemoveTree(directory);
+  SyncDirectory(ParentDirectory(directory));
+}
+
+}  // namespace
+
+std::string ProcessStartTime(int64_t pid) {
+  try {
+    const Bytes content = ReadWholeFile(fmt::format("/proc/{}/stat", pid), 64 * 1024);
+    std::string_view rest = AsText(content);
+    // The second field, the name in parentheses, may itself hold blanks and parentheses.
+    rest.remove_prefix(std::min(rest.rfind(')'), rest.size()));
+    for (int field = 2; field < 22; ++field) {
+      rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
+    }
+    return std::string(rest.substr(0, rest.find(' ')));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void WriteStage(const std::string& staging_directory, const Stage& stage) {
+  if (!IsStageId(stage.stage_id)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("\"{}\" is not the id of a stage", stage.stage_id));
+  }
+  MakeDirectory(staging_directory, 0700);
+  WriteFileDurably(DescriptionPath(staging_directory, stage.stage_id), AsBytes(EncodeStage(stage)));
+}
+
+std::vector<Stage> ListStages(const std::string& staging_directory) {
+  std::vector<Stage> stages;
+  const auto entries = ReadDirectory(staging_directory);
+  if (!entries) return stages;
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.name.size() <= kSuffix.size()) continue;
+    const std::string stage_id = entry.name.substr(0, entry.name.size() - kSuffix.size());
+    if (stage_id + std::string(kSuffix) != entry.name || !IsStageId(stage_id)) continue;
+    if (auto stage = ReadStage(staging_directory, stage_id)) stages.push_back(std::move(*stage));
+  }
+  std::stable_sort(stages.begin(), stages.end(), [](const Stage& a, const Stage& b) {
+    return a.stage_id > b.stage_id;  // ids sort as time does
+  });
+  return stages;
+}
+
+Stage FindStage(const std::string& staging_directory, std::string_view stage_id) {
+  if (!IsStageId(stage_id)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("\"{}\" is not the id of a stage", stage_id));
+  }
+  auto stage = ReadStage(staging_directory, std::string(stage_id));
+  if (!stage) {
+    throw Error(ErrorCode::kNotFound, fmt::format("stage {} does not exist", stage_id), "",
+                "See backup_staged() for the stages that exist.");
+  }
+  return *stage;
+}
+
+void DiscardStage(const std::string& staging_directory, std::string_view stage_id) {
+  const Stage stage = FindStage(staging_directory, stage_id);
+  if (stage.state == "building") {
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                fmt::format("stage {} is still being built", stage_id),
+                fmt::format("Process {} is at work on it.", stage.builder_pid),
+                "Cancel its job first, with backup_cancel().");
+  }
+  // A description that cannot be read names no directory: then the stage is where stages are.
+  const std::string directory =
+      CleanDirectoryPath(stage.directory.empty() ? fmt::format("{}/{}", staging_directory, stage_id)
+                                                 : stage.directory);
+  CheckNotRunning(directory);
+  // Only the name that this stage itself would have made in /tmp is ever removed there.
+  const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
+  const auto marker = ReadStageMarker(directory);
+  const bool has_short_socket = marker && marker->socket_directory == short_socket;
+  RemoveMarkedTree(TablespacesDirectory(directory), stage_id);
+  if (has_short_socket) RemoveTree(short_socket);
+  RemoveMarkedTree(directory, stage_id);
+  RemoveFile(DescriptionPath(staging_directory, stage_id));
+  SyncDirectory(staging_directory);
+}
+
+}  // namespace backup_ext

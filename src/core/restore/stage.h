@@ -1,0 +1,47 @@
+// The stages that exist: one small JSON file each in the staging directory.
+//
+// `<staging_directory>/<stage_id>.json` says what a stage is and where; by default the stage itself
+// is `<staging_directory>/<stage_id>/`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace backup_ext {
+
+struct Stage {
+  std::string stage_id;
+  std::string directory;
+  std::string backup_id;
+  std::string target;  // what was asked for: "latest", an id
+  std::string state;   // "building", "ready"; ListStages() turns a building one whose builder is
+                       // dead into "failed", and a ready one that is gone into "missing"
+  Microseconds staged_at = 0;
+  uint64_t bytes = 0;
+  std::string safety_backup_id;
+  std::string start_command;
+  std::string activate_command;
+  int64_t builder_pid = 0;         // of a building one
+  std::string builder_started_at;  // start time of that process, from /proc: a pid is used again
+};
+
+// When the process began, from /proc/<pid>/stat: with the pid it names one process for ever. Empty
+// when there is no such process.
+[[nodiscard]] std::string ProcessStartTime(int64_t pid);
+
+// Writes or replaces the description, durably. Makes the last part of a missing directory.
+void WriteStage(const std::string& staging_directory, const Stage& stage);
+// Newest first. An unreadable description is listed with state "failed".
+[[nodiscard]] std::vector<Stage> ListStages(const std::string& staging_directory);
+// Throws Error(kNotFound) with a hint; Error(kInvalidArgument) for text that is no stage id.
+[[nodiscard]] Stage FindStage(const std::string& staging_directory, std::string_view stage_id);
+// Removes the directory, its tablespaces and the description. Refuses (kNotInPrerequisiteState)
+// while a server runs there (postmaster.pid of a live process) or while it is being built, and a
+// directory that does not carry this stage's marker.
+void DiscardStage(const std::string& staging_directory, std::string_view stage_id);
+
+}  // namespace backup_ext

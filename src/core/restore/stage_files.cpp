@@ -1,0 +1,88 @@
+// The small files that make a data directory a stage: marker, guards, signal, links, WAL status.
+#include "restore/stage_files.h"
+
+#include <fmt/format.h>
+
+#include "cluster/wal_file.h"
+#include "restore/stage_settings.h"
+
+namespace backup_ext {
+namespace {
+
+std::string InStageFolder(std::string_view name) {
+  return fmt::format("{}/{}", kStageFolder, name);
+}
+
+void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
+                 PostgresManifest* manifest) {
+  tree.WriteSmallFile(path, content, 0600);
+  manifest->Add(path, content);
+}
+
+void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
+  if (tree.tablespaces().empty()) return;
+  std::string map;
+  for (const auto& [oid, fd] : tree.tablespaces()) {
+    map += TablespaceMapLine(oid, fmt::format("{}/{}", tree.tablespaces_directory(), oid));
+  }
+  WriteListed(tree, "tablespace_map", map, manifest);
+  tree.LinkTablespaces();
+}
+
+}  // namespace
+
+std::string TablespaceMapLine(uint32_t oid, std::string_view target) {
+  std::string line = fmt::format("{} ", oid);
+  for (const char c : target) {
+    if (c == '\n' || c == '\r' || c == '\\') line += '\\';
+    line += c;
+  }
+  return line + "\n";
+}
+
+void WriteMarkers(const StageTree& tree, const StageMarker& marker, bool with_tablespaces) {
+  const std::string text = EncodeStageMarker(marker);
+  tree.WriteSmallFile(InStageFolder("stage.json"), text, 0600);
+  if (!with_tablespaces) return;
+  tree.WriteTablespacesMarker(text);
+}
+
+void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record) {
+  tree.MakeDirectory("pg_wal", 0700);
+  tree.MakeDirectory("pg_wal/archive_status", 0700);
+  if (record.server_version_num >= 170000) tree.MakeDirectory("pg_wal/summaries", 0700);
+  tree.MakeDirectory("pg_tblspc", 0700);
+}
+
+void WriteArchiveStatus(const StageTree& tree, const WalFiles& wal) {
+  for (const auto& [name, size] : wal) {
+    if (name.find('/') != std::string::npos) continue;
+    tree.WriteSmallFile(fmt::format("pg_wal/archive_status/{}.done", name), "", 0600);
+  }
+}
+
+void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const RestorePlan& plan,
+                     const StageMarker& marker, int port, const CapturedFiles& captured,
+                     PostgresManifest* manifest) {
+  manifest->Add(InStageFolder("stage.json"), EncodeStageMarker(marker));
+  WriteListed(tree, InStageFolder("postgresql.auto.conf"), AsText(captured.auto_conf), manifest);
+  WriteListed(tree, InStageFolder("pg_hba.conf"),
+              "# The socket directory lets in nobody but the owner of this copy, and no network is "
+              "listened on.\nlocal all all trust\n",
+              manifest);
+  WriteListed(tree, InStageFolder("pg_ident.conf"), "# No user name maps.\n", manifest);
+
+  GuardFacts facts;
+  facts.stage_id = marker.stage_id;
+  facts.directory = marker.directory;
+  facts.socket_directory = marker.socket_directory;
+  facts.port = port;
+  facts.has_timeline_history = plan.wal.count(TimelineHistoryName(TargetTimeline(record))) != 0;
+  facts.has_in_place_tablespace = plan.has_in_place_tablespace;
+  tree.WriteSmallFile("postgresql.auto.conf",
+                      StageAutoConf(AsText(captured.auto_conf), record, facts), 0600);
+  tree.WriteSmallFile("recovery.signal", "", 0600);
+  WriteTablespaceMap(tree, manifest);
+}
+
+}  // namespace backup_ext

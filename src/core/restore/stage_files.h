@@ -1,0 +1,34 @@
+// The small files that make a data directory a stage: marker, guards, signal, links, WAL status.
+#pragma once
+
+#include <string>
+
+#include "format/record.h"
+#include "restore/plan.h"
+#include "restore/postgres_manifest.h"
+#include "restore/stage_marker.h"
+#include "restore/stage_tree.h"
+#include "restore/write_files.h"
+
+namespace backup_ext {
+
+// Right after Claim(): from then on a crash leaves something that is known to be a stage.
+void WriteMarkers(const StageTree& tree, const StageMarker& marker, bool with_tablespaces);
+
+// Directories that every cluster must have, whatever the manifest says.
+void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record);
+
+// pg_wal/archive_status/<name>.done: what the origin has archived must not be archived again.
+void WriteArchiveStatus(const StageTree& tree, const WalFiles& wal);
+
+// The guards (stage_settings.h) and what they point to; recovery.signal; tablespace_map and the
+// links. After all other files.
+void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const RestorePlan& plan,
+                     const StageMarker& marker, int port, const CapturedFiles& captured,
+                     PostgresManifest* manifest);
+
+// One line of a tablespace_map, escaped as the server does.
+// Source: src/backend/access/transam/xlog.c, do_pg_backup_start().
+[[nodiscard]] std::string TablespaceMapLine(uint32_t oid, std::string_view target);
+
+}  // namespace backup_ext

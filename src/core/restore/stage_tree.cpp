@@ -1,0 +1,301 @@
+// The directory that a restore fills: every write goes below a held descriptor, and no link is ever
+// followed on the way.
+#include "restore/stage_tree.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <utility>
+
+#include "base/error.h"
+#include "format/manifest.h"
+#include "restore/directory_content.h"
+#include "restore/target_place.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr std::string_view kTablespacePrefix = "pg_tblspc/";
+// What PostgreSQL itself allows, group access included (PG_MODE_MASK_GROUP); the x bit of a file
+// stays for a script that somebody keeps there.
+constexpr uint32_t kModeMask = 0750;
+
+FileDescriptor OpenAt(int parent, const std::string& name, int flags) {
+  int fd;
+  do {
+    fd = openat(parent, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  return FileDescriptor(fd);
+}
+
+FileDescriptor OpenBelow(int root, std::string_view path, const std::string& full_path) {
+  FileDescriptor current = OpenAt(root, ".", O_RDONLY | O_DIRECTORY);
+  size_t begin = 0;
+  while (current.valid() && begin < path.size()) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    current =
+        OpenAt(current.get(), std::string(path.substr(begin, end - begin)), O_RDONLY | O_DIRECTORY);
+    begin = end + 1;
+  }
+  if (!current.valid()) {
+    throw SystemError(fmt::format("open directory \"{}\"", full_path), errno);
+  }
+  return current;
+}
+
+}  // namespace
+
+std::optional<uint32_t> TablespaceOfPath(std::string_view path) {
+  if (path.substr(0, kTablespacePrefix.size()) != kTablespacePrefix) return std::nullopt;
+  path.remove_prefix(kTablespacePrefix.size());
+  const std::string_view digits = path.substr(0, path.find('/'));
+  uint32_t oid = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), oid);
+  if (problem != std::errc() || end != digits.data() + digits.size() || digits[0] == '0') {
+    return std::nullopt;
+  }
+  return oid;
+}
+
+StageTree::StageTree(std::string directory) : directory_(std::move(directory)) {
+  main_.path = directory_;
+  tablespaces_top_.path = tablespaces_directory();
+}
+
+std::string StageTree::tablespaces_directory() const { return TablespacesDirectory(directory_); }
+
+std::string StageTree::FullPath(const std::string& path) const {
+  return path.empty() ? directory_ : directory_ + "/" + path;
+}
+
+void StageTree::TakeTop(Top* top) const {
+  if (mkdir(top->path.c_str(), 0700) == 0) {
+    top->made = true;
+    top->claimed = true;
+  } else if (errno != EEXIST) {
+    throw SystemError(fmt::format("create directory \"{}\"", top->path), errno);
+  }
+  top->fd = OpenAt(AT_FDCWD, top->path, O_RDONLY | O_DIRECTORY);
+  struct stat status {};
+  if (!top->fd.valid() || fstat(top->fd.get(), &status) != 0) {
+    throw SystemError(fmt::format("open directory \"{}\"", top->path), errno);
+  }
+  if (!top->made) {
+    const auto entries = ReadDirectory(top->path);
+    if (!entries || !entries->empty()) {
+      throw Error(ErrorCode::kAlreadyExists,
+                  fmt::format("directory \"{}\" is not empty", top->path), "",
+                  "Name a directory that is empty or does not exist.");
+    }
+    top->old_mode = status.st_mode & 07777;
+  }
+  // The one step of which two restores cannot both be the winner.
+  if (mkdirat(top->fd.get(), std::string(kStageFolder).c_str(), 0700) != 0) {
+    if (errno != EEXIST) {
+      throw SystemError(fmt::format("create directory \"{}/{}\"", top->path, kStageFolder), errno);
+    }
+    top->made = top->claimed = false;
+    throw Error(ErrorCode::kAlreadyExists, fmt::format("directory \"{}\" is not empty", top->path),
+                "Another restore into it is running.");
+  }
+  top->claimed = true;
+  if (fchmod(top->fd.get(), 0700) != 0) {
+    throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);
+  }
+}
+
+void StageTree::Claim(const std::set<uint32_t>& tablespaces, std::optional<FileOwner> owner) {
+  owner_ = owner;
+  TakeTop(&main_);
+  GiveAway(OpenDirectory(std::string(kStageFolder)).get(), std::string(kStageFolder));
+  if (tablespaces.empty()) return;
+  TakeTop(&tablespaces_top_);
+  for (const uint32_t oid : tablespaces) {
+    const std::string name = std::to_string(oid);
+    const std::string path = tablespaces_top_.path + "/" + name;
+    if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0) {
+      throw SystemError(fmt::format("create directory \"{}\"", path), errno);
+    }
+    FileDescriptor fd = OpenAt(tablespaces_top_.fd.get(), name, O_RDONLY | O_DIRECTORY);
+    if (!fd.valid()) throw SystemError(fmt::format("open directory \"{}\"", path), errno);
+    GiveAway(fd.get(), path);
+    tablespaces_.emplace(oid, std::move(fd));
+  }
+}
+
+void StageTree::AbandonTop(Top* top) const {
+  if (!top->claimed) return;
+  // Only what the held descriptor still stands for: the name may be somebody else's by now.
+  struct stat held {};
+  const auto named = StatLink(top->path);
+  if (fstat(top->fd.get(), &held) != 0 || !named || named->st_dev != held.st_dev ||
+      named->st_ino != held.st_ino) {
+    return;
+  }
+  if (top->made) {
+    RemoveTree(top->path);
+    return;
+  }
+  RemoveContent(top->path, "");
+  if (fchmod(top->fd.get(), top->old_mode) != 0) return;
+}
+
+void StageTree::Abandon() noexcept {
+  for (Top* top : {&main_, &tablespaces_top_}) {
+    try {
+      AbandonTop(top);
+    } catch (...) {  // the error that brought us here is the one to report
+    }
+  }
+}
+
+void StageTree::GiveAway(int fd, const std::string& path) const {
+  if (owner_ && fchown(fd, owner_->uid, owner_->gid) != 0) {
+    throw SystemError(fmt::format("change owner of \"{}\"", FullPath(path)), errno);
+  }
+}
+
+int StageTree::Root(const std::string& path, std::string_view* rest) const {
+  *rest = path;
+  const auto oid = TablespaceOfPath(path);
+  if (!oid) return main_.fd.get();
+  const auto tablespace = tablespaces_.find(*oid);
+  if (tablespace == tablespaces_.end()) return main_.fd.get();
+  const size_t slash = path.find('/', kTablespacePrefix.size());
+  *rest = slash == std::string::npos ? std::string_view() : rest->substr(slash + 1);
+  return tablespace->second.get();
+}
+
+FileDescriptor StageTree::OpenParent(const std::string& path, std::string* name) const {
+  std::string_view rest;
+  const int root = Root(path, &rest);
+  if (!IsManifestPath(path) || rest.empty()) {
+    throw Error(ErrorCode::kDamaged, fmt::format("\"{}\" is not the path of a file", path));
+  }
+  FileDescriptor held;
+  int current = root;
+  size_t begin = 0;
+  for (size_t end; (end = rest.find('/', begin)) != std::string_view::npos; begin = end + 1) {
+    const std::string part(rest.substr(begin, end - begin));
+    FileDescriptor next = OpenAt(current, part, O_RDONLY | O_DIRECTORY);
+    if (!next.valid() && errno == ENOENT) {
+      if (mkdirat(current, part.c_str(), 0700) != 0 && errno != EEXIST) {
+        throw SystemError(fmt::format("create directory \"{}\"", FullPath(path)), errno);
+      }
+      next = OpenAt(current, part, O_RDONLY | O_DIRECTORY);
+      if (next.valid()) GiveAway(next.get(), path);
+    }
+    if (!next.valid() && (errno == ENOTDIR || errno == ELOOP)) {
+      throw Error(ErrorCode::kDamaged,
+                  fmt::format("\"{}\" lies below something that is no directory", path));
+    }
+    if (!next.valid()) {
+      throw SystemError(fmt::format("open directory of \"{}\"", FullPath(path)), errno);
+    }
+    held = std::move(next);
+    current = held.get();
+  }
+  *name = rest.substr(begin);
+  return held.valid() ? std::move(held) : OpenAt(root, ".", O_RDONLY | O_DIRECTORY);
+}
+
+FileDescriptor StageTree::CreateFile(const std::string& path) const {
+  std::string name;
+  const FileDescriptor parent = OpenParent(path, &name);
+  FileDescriptor file(
+      openat(parent.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file.valid()) return file;
+  if (errno == EEXIST) {
+    throw Error(ErrorCode::kDamaged, fmt::format("file \"{}\" is listed twice", path));
+  }
+  throw SystemError(fmt::format("create file \"{}\"", FullPath(path)), errno);
+}
+
+void StageTree::SealFile(int fd, uint32_t mode, const std::string& path) const {
+  if (fchmod(fd, (mode & kModeMask) | 0400) != 0) {
+    throw SystemError(fmt::format("set permissions of file \"{}\"", FullPath(path)), errno);
+  }
+  GiveAway(fd, path);
+}
+
+void StageTree::MakeDirectory(const std::string& path, uint32_t mode) const {
+  std::string_view rest;
+  const int root = Root(path, &rest);
+  FileDescriptor directory;
+  if (rest.empty()) {  // a tablespace itself
+    directory = OpenAt(root, ".", O_RDONLY | O_DIRECTORY);
+  } else {
+    std::string name;
+    const FileDescriptor parent = OpenParent(path, &name);
+    if (mkdirat(parent.get(), name.c_str(), 0700) != 0 && errno != EEXIST) {
+      throw SystemError(fmt::format("create directory \"{}\"", FullPath(path)), errno);
+    }
+    directory = OpenAt(parent.get(), name, O_RDONLY | O_DIRECTORY);
+  }
+  if (!directory.valid() && (errno == ENOTDIR || errno == ELOOP)) {
+    throw Error(ErrorCode::kDamaged, fmt::format("\"{}\" is listed twice", path));
+  }
+  // The owner must get in, whatever the manifest says: files are still to be written here.
+  if (!directory.valid() || fchmod(directory.get(), (mode & kModeMask) | 0700) != 0) {
+    throw SystemError(fmt::format("set permissions of directory \"{}\"", FullPath(path)), errno);
+  }
+  GiveAway(directory.get(), path);
+}
+
+void StageTree::WriteSmallFile(const std::string& path, std::string_view content,
+                               uint32_t mode) const {
+  const FileDescriptor file = CreateFile(path);
+  WriteAll(file.get(), AsBytes(content), FullPath(path));
+  SealFile(file.get(), mode, path);
+}
+
+void StageTree::LinkTablespaces() const {
+  if (tablespaces_.empty()) return;
+  const FileDescriptor parent = OpenDirectory("pg_tblspc");
+  for (const auto& [oid, fd] : tablespaces_) {
+    const std::string name = std::to_string(oid);
+    const std::string target = tablespaces_top_.path + "/" + name;
+    if (symlinkat(target.c_str(), parent.get(), name.c_str()) != 0) {
+      throw SystemError(fmt::format("create symbolic link \"{}/pg_tblspc/{}\"", directory_, oid),
+                        errno);
+    }
+    if (owner_ &&
+        fchownat(parent.get(), name.c_str(), owner_->uid, owner_->gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      throw SystemError(fmt::format("change owner of \"{}/pg_tblspc/{}\"", directory_, oid), errno);
+    }
+  }
+}
+
+void StageTree::OpenToOwner(uint32_t mode) const {
+  for (const Top* top : {&main_, &tablespaces_top_}) {
+    if (!top->claimed) continue;
+    if (fchmod(top->fd.get(), (mode & kModeMask) | 0700) != 0) {
+      throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);
+    }
+    GiveAway(top->fd.get(), "");
+  }
+}
+
+FileDescriptor StageTree::OpenDirectory(const std::string& path) const {
+  std::string_view rest;
+  const int root = Root(path, &rest);
+  return OpenBelow(root, rest, FullPath(path));
+}
+
+void StageTree::WriteTablespacesMarker(std::string_view content) const {
+  const std::string path = fmt::format("{}/{}/stage.json", tablespaces_top_.path, kStageFolder);
+  const FileDescriptor folder =
+      OpenBelow(tablespaces_top_.fd.get(), kStageFolder, ParentDirectory(path));
+  const FileDescriptor file(openat(folder.get(), "stage.json",
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) throw SystemError(fmt::format("create file \"{}\"", path), errno);
+  WriteAll(file.get(), AsBytes(content), path);
+  GiveAway(folder.get(), path);
+  GiveAway(file.get(), path);
+}
+
+}  // namespace backup_ext

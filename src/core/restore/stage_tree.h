@@ -1,0 +1,100 @@
+// The directory that a restore fills: every write goes below a held descriptor, and no link is ever
+// followed on the way.
+//
+// Paths are those of the manifest, relative to the data directory; `pg_tblspc/<oid>/...` of a known
+// tablespace goes to `<directory>.tablespaces/<oid>/...`.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace backup_ext {
+
+// Our own folder in a stage: marker, guards, server log, socket.
+inline constexpr std::string_view kStageFolder = "backup_ext_stage";
+
+struct FileOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+class StageTree {
+ public:
+  // `directory` comes from CleanDirectoryPath(). Touches nothing.
+  explicit StageTree(std::string directory);
+  StageTree(const StageTree&) = delete;
+  StageTree& operator=(const StageTree&) = delete;
+
+  // Makes both directories (mode 0700) or takes them when they are empty. The folder
+  // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
+  // with Error(kAlreadyExists). `owner`: who everything shall belong to; only root can give away.
+  void Claim(const std::set<uint32_t>& tablespaces, std::optional<FileOwner> owner);
+  // Removes what was made since Claim(); a directory that was there before is left, empty and with
+  // the mode that it had. Never touches a directory that it did not claim. Does not throw.
+  void Abandon() noexcept;
+
+  // Any thread may call these three. A missing parent is made, mode 0700.
+  // Throws Error(kDamaged) when there is something of that name already: paths are unique.
+  [[nodiscard]] FileDescriptor CreateFile(const std::string& path) const;
+  // Permission bits, without setuid, setgid, sticky and anything for others; the owner.
+  void SealFile(int fd, uint32_t mode, const std::string& path) const;
+  // One that is there already is fine: its mode is set.
+  void MakeDirectory(const std::string& path, uint32_t mode) const;
+
+  // Creates, writes and seals one small file.
+  void WriteSmallFile(const std::string& path, std::string_view content, uint32_t mode) const;
+
+  // pg_tblspc/<oid> -> `<directory>.tablespaces/<oid>`. After the last CreateFile().
+  void LinkTablespaces() const;
+  // The mode and the owner of the top directories, last: until then only we can look inside.
+  void OpenToOwner(uint32_t mode) const;
+
+  // `<directory>.tablespaces/backup_ext_stage/stage.json`. Only with tablespaces.
+  void WriteTablespacesMarker(std::string_view content) const;
+
+  // "" is the data directory itself.
+  [[nodiscard]] FileDescriptor OpenDirectory(const std::string& path) const;
+
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] std::string tablespaces_directory() const;
+  [[nodiscard]] const std::map<uint32_t, FileDescriptor>& tablespaces() const {
+    return tablespaces_;
+  }
+  // For messages.
+  [[nodiscard]] std::string FullPath(const std::string& path) const;
+
+ private:
+  // One top directory.
+  struct Top {
+    std::string path;
+    FileDescriptor fd;
+    bool made = false;      // by us
+    bool claimed = false;   // empty, and ours since
+    uint32_t old_mode = 0;  // when it was there before
+  };
+  void TakeTop(Top* top) const;
+  void AbandonTop(Top* top) const;
+  void GiveAway(int fd, const std::string& path) const;
+  // The descriptor to start from, and the rest of the path.
+  [[nodiscard]] int Root(const std::string& path, std::string_view* rest) const;
+  [[nodiscard]] FileDescriptor OpenParent(const std::string& path, std::string* name) const;
+
+  std::string directory_;
+  Top main_;
+  Top tablespaces_top_;
+  std::map<uint32_t, FileDescriptor> tablespaces_;
+  std::optional<FileOwner> owner_;
+};
+
+// The oid of `pg_tblspc/<oid>`, or of a path below it; nothing for any other path.
+[[nodiscard]] std::optional<uint32_t> TablespaceOfPath(std::string_view path);
+
+}  // namespace backup_ext

@@ -1,0 +1,98 @@
+// Everything that a restore wrote, onto the disk.
+#include "restore/sync_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/worker_pool.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr int kPollMs = 100;
+constexpr size_t kBatchFiles = 64;
+
+void SyncFileAt(int directory, const std::string& name, const std::string& path) {
+  int fd;
+  do {
+    fd = openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  const FileDescriptor file(fd);
+  if (!file.valid()) throw SystemError(fmt::format("open file \"{}\"", path), errno);
+  SyncFile(file.get(), path);
+}
+
+class Syncing {
+ public:
+  Syncing(int threads, const std::function<void()>& pause_point)
+      : pause_point_(pause_point), pool_(threads, static_cast<size_t>(threads) * 2) {}
+
+  // By path: all parts above `path` are ours, and links below are not entered.
+  void Walk(const std::string& path) {
+    const auto entries = ReadDirectory(path);
+    if (!entries) throw SystemError(fmt::format("open directory \"{}\"", path), ENOENT);
+    directories_.push_back(path);
+    std::vector<std::string> files;
+    for (const DirectoryEntry& entry : *entries) {
+      const std::string below = path + "/" + entry.name;
+      const auto status = StatLink(below);
+      if (!status || S_ISLNK(status->st_mode)) continue;
+      if (S_ISDIR(status->st_mode)) {
+        Walk(below);
+      } else if (S_ISREG(status->st_mode)) {
+        files.push_back(entry.name);
+        if (files.size() >= kBatchFiles) Post(path, &files);
+      }
+    }
+    Post(path, &files);
+  }
+
+  void Finish() {
+    while (!pool_.DrainFor(kPollMs)) pause_point_();
+    for (const std::string& path : directories_) {
+      SyncDirectory(path);
+      pause_point_();
+    }
+  }
+
+ private:
+  void Post(const std::string& path, std::vector<std::string>* files) {
+    if (files->empty()) return;
+    const WorkerPool::Task task = [this, path, names = std::exchange(*files, {})](int) {
+      const FileDescriptor directory = OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      for (const std::string& name : names) {
+        if (pool_.stop_requested()) return;
+        SyncFileAt(directory.get(), name, path + "/" + name);
+      }
+    };
+    while (!pool_.TryPost(task)) {
+      if (!pool_.WaitForRoom(kPollMs)) pause_point_();
+    }
+    pause_point_();
+  }
+
+  const std::function<void()>& pause_point_;
+  std::vector<std::string> directories_;
+  WorkerPool pool_;
+};
+
+}  // namespace
+
+void SyncTree(const StageTree& tree, int threads, const std::function<void()>& pause_point) {
+  Syncing syncing(threads, pause_point);
+  syncing.Walk(tree.directory());
+  if (!tree.tablespaces().empty()) syncing.Walk(tree.tablespaces_directory());
+  syncing.Finish();
+  SyncDirectory(ParentDirectory(tree.directory()));
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,14 @@
+// Everything that a restore wrote, onto the disk.
+#pragma once
+
+#include <functional>
+
+#include "restore/stage_tree.h"
+
+namespace backup_ext {
+
+// fsync of every file, then of every directory, below both top directories and of the directory
+// that holds them. Follows no link. Any failure is final: the stage is thrown away.
+void SyncTree(const StageTree& tree, int threads, const std::function<void()>& pause_point);
+
+}  // namespace backup_ext

@@ -1,0 +1,226 @@
+// A backup, seen from the server.
+#include "backup_job.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "backup/backup_run.h"
+#include "base/file.h"
+#include "store/catalog.h"
+#include "store/lock.h"
+#include "store/repository.h"
+
+#include "backup_mode.h"
+#include "guard.h"
+#include "pause_point.h"
+#include "postgres_headers.h"
+#include "server_facts.h"
+#include "version.h"
+#include "wal_collector.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr uint64_t kConfigurationLimitBytes = 16 * 1024 * 1024;
+constexpr int kPauseMs = 20;
+
+void RequireWalLevel() {
+  if (XLogIsNeeded()) return;
+  throw Error(ErrorCode::kNotInPrerequisiteState, "cannot take a backup while wal_level is minimal",
+              "WAL of that level does not hold what a restored copy needs to become consistent.",
+              "Set wal_level to replica (and max_wal_senders above 0) and restart the server.");
+}
+
+// What the core asks of the server while it copies.
+class JobAccess : public ServerAccess {
+ public:
+  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
+
+  void Attach(BackupRun* run, WalCollector* wal) {
+    run_ = run;
+    wal_ = wal;
+  }
+
+  void PausePoint() override {
+    backup_ext::PausePoint(*slot_);
+    ThrowIfPromoted();
+    run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
+    wal_->Poll(run_);
+  }
+
+  std::optional<Bytes> ReadRelationMap(const std::string& path) override {
+    Bytes content = ReadRelationMapUnderLock(path);
+    if (content.empty()) return std::nullopt;
+    return content;
+  }
+
+ private:
+  void ThrowIfPromoted() const {
+    bool in_recovery = false;
+    CallPostgresUninterrupted([&] { in_recovery = RecoveryInProgress(); });
+    if (in_recovery == facts_.in_recovery) return;
+    throw Error(ErrorCode::kNotInPrerequisiteState, "the standby was promoted during the backup",
+                "What was copied before and after the promotion does not belong together.",
+                "Take a new backup.");
+  }
+
+  const ClusterFacts& facts_;
+  JobSlot* slot_;
+  BackupRun* run_ = nullptr;
+  WalCollector* wal_ = nullptr;
+};
+
+void AddTextFile(BackupRun* run, FileKind kind, const std::string& path, ByteSpan content) {
+  SuppliedFile file;
+  file.file_kind = kind;
+  file.path = path;
+  file.content.assign(content.begin(), content.end());
+  run->AddSuppliedFile(std::move(file));
+}
+
+void AddConfiguration(BackupRun* run) {
+  int number = 0;
+  for (const std::string& origin : OutsideConfigurationFiles()) {
+    SuppliedFile file;
+    file.kind = EntryKind::kConfiguration;
+    file.path = fmt::format("etc/{}-{}", number++, BaseName(origin));
+    file.link_target = origin;
+    try {
+      file.content = ReadWholeFile(origin, kConfigurationLimitBytes);
+    } catch (const Error& error) {
+      const std::string text = error.message();
+      const char* const message = text.c_str();
+      CallPostgresUninterrupted([&] {
+        ereport(WARNING, (errmsg("configuration file is not in the backup: %s", message)));
+      });
+      continue;
+    }
+    run->AddSuppliedFile(std::move(file));
+  }
+}
+
+void WarnOf(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    const char* const text = warning.c_str();
+    CallPostgresUninterrupted([&] { ereport(WARNING, (errmsg_internal("%s", text))); });
+  }
+}
+
+// Tells the server's statistics, the log and the caller about pages that failed their checksum.
+void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& record,
+                  JobSlot* slot) {
+  if (pages.empty()) return;
+  std::map<uint32_t, int> failures;
+  for (const DamagedPage& page : pages) failures[page.database_oid]++;
+  for (const auto& [database, count] : failures) {
+    const Oid oid = database;
+    const int failed = count;
+    CallPostgresUninterrupted([&] { ReportChecksumFailures(oid, failed); });
+  }
+  const std::string text =
+      fmt::format("backup {} holds damaged pages: {}", record.backup_id, record.error);
+  const size_t length = std::min(text.size(), sizeof(slot->warning) - 1);
+  std::memcpy(slot->warning, text.data(), length);
+  slot->warning[length] = '\0';
+  WarnOf({text});
+}
+
+void LogStart(const BackupJob& job, const Settings& settings) {
+  const char* const id = job.backup_id.c_str();
+  const char* const trigger = job.trigger.c_str();
+  const int threads = WorkerThreads(settings);
+  CallPostgres([&] {
+    ereport(LOG, (errmsg("backup_ext: backup %s started: kind full, trigger %s, workers %d", id,
+                         trigger, threads)));
+  });
+}
+
+void LogEnd(const BackupRecord& record) {
+  const std::string text = fmt::format(
+      "backup_ext: backup {} finished: database {} bytes in {} files, stored {} bytes, WAL {} to "
+      "{}, {:.1f} s",
+      record.backup_id, record.database_bytes, record.files, record.stored_bytes,
+      FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
+      static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond);
+  const char* const message = text.c_str();
+  CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+}
+
+BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
+  BackupRecord record;
+  record.backup_id = job.backup_id;
+  record.label = job.label;
+  record.kind = "full";
+  record.trigger = job.trigger;
+  record.state = "complete";
+  record.started_at = Now();
+  FillServerFields(facts, &record);
+  return record;
+}
+
+}  // namespace
+
+void RunBackup(const BackupJob& job, JobSlot* slot) {
+  const Settings settings = CurrentSettings();
+  const std::string location = RequireRepository(settings);
+  RequireWalLevel();
+  const ClusterFacts facts = ReadClusterFacts();
+  CheckLocation(location, ClusterDirectories());
+  const Repository repository =
+      Repository::OpenOrCreate(location, {.system_identifier = facts.system_identifier});
+  const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(
+      repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
+  SweepUnreferenced(repository);
+  BackupRecord record = NewRecord(job, facts);
+  LogStart(job, settings);
+
+  slot->progress.phase = Phase::kWaitingForCheckpoint;
+  HoldWal();
+  BackupMode mode;
+  const StartedBackup started = mode.Begin(
+      "backup_ext " + job.backup_id,
+      job.fast_checkpoint ? BackupMode::Checkpoint::kFast : BackupMode::Checkpoint::kSpread);
+
+  JobAccess access(facts, slot);
+  WalCollector wal(facts, started.start_lsn, started.timeline);
+  BackupRun run(repository, facts,
+                {.backup_id = job.backup_id,
+                 .threads = WorkerThreads(settings),
+                 .compression_level = settings.compression_level,
+                 .max_bytes_per_second = settings.max_bytes_per_second},
+                &access, &slot->progress);
+  access.Attach(&run, &wal);
+  run.CopyCluster(started.start_lsn);
+  AddTextFile(&run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
+
+  ThrowIfJobMustEnd(*slot);
+  slot->progress.phase = Phase::kWaitingForWal;
+  const StoppedBackup stopped = mode.End();
+  wal.Complete(&run, stopped.stop_lsn, stopped.timeline, [&] {
+    access.PausePoint();
+    pg_usleep(kPauseMs * 1000L);
+  });
+  for (const HistoryFile& history : ReadTimelineHistories(facts.data_directory)) {
+    AddTextFile(&run, FileKind::kTimelineHistory, "pg_wal/" + history.name, history.content);
+  }
+  AddTextFile(&run, FileKind::kOther, "backup_label", AsBytes(started.label_file));
+  AddConfiguration(&run);
+
+  record.timeline = stopped.timeline;
+  record.start_lsn = started.start_lsn;
+  record.checkpoint_lsn = started.checkpoint_lsn;
+  record.stop_lsn = stopped.stop_lsn;
+  record.wal_ranges = wal.Ranges(stopped.stop_lsn, stopped.timeline);
+  record.finished_at = Now();
+  run.Finish(&record, *lock);
+  slot->progress.phase = Phase::kFinished;
+  WarnOf(run.warnings());
+  ReportDamage(run.damaged_pages(), record, slot);
+  LogEnd(record);
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,236 @@
+// SQL: backup_check, one row for every precondition and every overdue promise.
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "restore/stage.h"
+#include "store/catalog.h"
+#include "store/repository.h"
+
+#include "boundary.h"
+#include "function_arguments.h"
+#include "guard.h"
+#include "jobs.h"
+#include "postgres_headers.h"
+#include "result_set.h"
+#include "settings.h"
+#include "shared_state.h"
+#include "stage_job.h"
+
+namespace backup_ext {
+namespace {
+
+struct CheckResult {
+  std::string name;
+  std::string status;  // "ok", "warning", "error"
+  std::string detail;
+  std::string hint;
+};
+
+CheckResult Ok(std::string name, std::string detail) {
+  return {std::move(name), "ok", std::move(detail), {}};
+}
+
+// The row of a check that threw.
+CheckResult Failed(std::string name, const Error& error) {
+  std::string detail = error.message();
+  if (!error.detail().empty()) detail += ": " + error.detail();
+  return {std::move(name), "error", std::move(detail), error.hint()};
+}
+
+CheckResult CheckLoaded() {
+  if (GetSharedState() != nullptr) return Ok("preloaded", "backup_ext is loaded by the server");
+  return {"preloaded", "error", "backup_ext is not in shared_preload_libraries",
+          "Add it and restart the server: without it there are no background workers."};
+}
+
+CheckResult CheckLauncher() {
+  SharedState* const shared = GetSharedState();
+  int pid = 0;
+  std::string note;
+  char text[sizeof(shared->schedule_note)] = "";
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    pid = shared->launcher_pid;
+    memcpy(text, shared->schedule_note, sizeof(text));
+    LWLockRelease(shared->lock);
+  });
+  note = text;
+  if (pid != 0) {
+    return Ok("launcher",
+              fmt::format("running with PID {}{}{}", pid, note.empty() ? "" : "; ", note));
+  }
+  return {"launcher", "error", "the launcher is not running",
+          "It is started again after ten seconds; look into the server log if it does not stay."};
+}
+
+CheckResult CheckWalLevel() {
+  if (XLogIsNeeded()) return Ok("wal_level", "WAL holds what a restored copy needs");
+  return {"wal_level", "error", "wal_level is minimal: no backup can be taken",
+          "Set wal_level to replica and restart the server."};
+}
+
+CheckResult CheckSlots() {
+  if (max_replication_slots > 0) {
+    return Ok("replication_slots",
+              fmt::format("max_replication_slots is {}", max_replication_slots));
+  }
+  return {"replication_slots", "error",
+          "max_replication_slots is 0: WAL cannot be held for a backup",
+          "Set max_replication_slots to 1 or more and restart the server."};
+}
+
+CheckResult CheckChecksums() {
+  bool enabled = false;
+  CallPostgres([&] { enabled = DataChecksumsEnabled(); });
+  if (enabled) return Ok("data_checksums", "pages are checked while they are copied");
+  return {"data_checksums", "warning", "data checksums are off: damaged pages are copied unseen",
+          "Enable them with pg_checksums while the server is stopped."};
+}
+
+CheckResult CheckFullPageWrites() {
+  bool in_recovery = false;
+  CallPostgres([&] { in_recovery = RecoveryInProgress(); });
+  if (fullPageWrites || !in_recovery) {
+    return Ok("full_page_writes", "torn pages are mended by WAL during a backup");
+  }
+  return {"full_page_writes", "error",
+          "full_page_writes is off: a backup of a standby would be corrupt",
+          "Switch full_page_writes on at the primary."};
+}
+
+CheckResult CheckRepositoryPlace(const Settings& settings) {
+  const std::string location = RequireRepository(settings);
+  CheckLocation(location, ClusterDirectories());
+  return Ok("repository", location);
+}
+
+CheckResult CheckSpace(const Settings& settings) {
+  const std::string location = settings.repository;
+  const std::string existing = StatFile(location) ? location : ParentDirectory(location);
+  const uint64_t free_bytes = FreeBytes(existing);
+  const std::string detail = fmt::format("{} bytes are free", free_bytes);
+  uint64_t last_bytes = 0;
+  try {
+    const Catalog catalog = ReadCatalog(OpenOwnRepository());
+    if (!catalog.backups.empty()) last_bytes = catalog.backups.front().stored_bytes;
+  } catch (const Error&) {
+    return Ok("repository_space", detail);  // told by the row "catalog"
+  }
+  if (free_bytes >= last_bytes + last_bytes / 4) return Ok("repository_space", detail);
+  return {"repository_space", "warning",
+          fmt::format("{} bytes are free, the newest backup took {}", free_bytes, last_bytes),
+          "Free space or move the repository before the next backup."};
+}
+
+CheckResult CheckCatalog() {
+  const Catalog catalog = ReadCatalog(OpenOwnRepository());
+  if (!catalog.unreadable.empty()) {
+    return {"catalog", "error",
+            fmt::format("{} of {} backups cannot be read: {}", catalog.unreadable.size(),
+                        catalog.unreadable.size() + catalog.backups.size(),
+                        catalog.unreadable.front().problem),
+            "The repository is damaged; take a new backup and look at its storage."};
+  }
+  return Ok("catalog", fmt::format("{} backups", catalog.backups.size()));
+}
+
+CheckResult CheckLastBackup(const Settings& settings) {
+  constexpr Microseconds kDay = 24LL * 3600 * kMicrosecondsPerSecond;
+  const Catalog catalog = ReadCatalog(OpenOwnRepository());
+  for (const BackupRecord& record : catalog.backups) {
+    if (record.state != "complete") continue;
+    const Microseconds age = Now() - record.started_at;
+    const std::string detail =
+        fmt::format("backup {} is {:.1f} hours old", record.backup_id,
+                    static_cast<double>(age) / kMicrosecondsPerSecond / 3600);
+    // A nightly backup may be a day, a window and its own duration apart from the next.
+    if (age <= kDay + kDay / 4 || !settings.enabled) return Ok("last_backup", detail);
+    return {"last_backup", "error", detail,
+            "Look at the other rows and at the server log, or take one with SELECT backup_now()."};
+  }
+  return {"last_backup", "error", "there is no good backup yet",
+          "Take one with SELECT backup_now()."};
+}
+
+CheckResult CheckSchedule(const Settings& settings) {
+  SharedState* const shared = GetSharedState();
+  int failures = 0;
+  char text[sizeof(shared->last_automatic_error)] = "";
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    failures = shared->automatic_failures_in_a_row;
+    memcpy(text, shared->last_automatic_error, sizeof(text));
+    LWLockRelease(shared->lock);
+  });
+  if (!settings.enabled) {
+    return {"schedule", "warning", "automatic backups are switched off",
+            "Set backup_ext.enabled to on."};
+  }
+  if (failures > 0) {
+    return {"schedule", "error",
+            fmt::format("the last {} automatic backups failed: {}", failures, text),
+            "They are tried again inside the window, with growing pauses."};
+  }
+  return Ok("schedule", "automatic backups are on");
+}
+
+CheckResult CheckStaging(const Settings& settings) {
+  const std::string directory = StagingDirectory(settings);
+  const std::string existing = StatFile(directory) ? directory : ParentDirectory(directory);
+  const std::string detail = fmt::format("{}; {} bytes are free", directory, FreeBytes(existing));
+  if (access(existing.c_str(), W_OK) == 0) return Ok("staging_directory", detail);
+  return {"staging_directory", "warning", fmt::format("\"{}\" is not writable", existing),
+          "Set backup_ext.staging_directory to a directory of the server's user."};
+}
+
+void AddCheck(ResultSet* rows, const std::string& name, const std::function<CheckResult()>& check) {
+  CheckResult result;
+  try {
+    result = check();
+  } catch (const Error& error) {
+    result = Failed(name, error);
+  }
+  rows->Add({result.name, result.status, TextOrNull(result.detail), TextOrNull(result.hint)});
+}
+
+void RunChecks(FunctionCallInfo call) {
+  const Settings settings = CurrentSettings();
+  ResultSet rows(call);
+  AddCheck(&rows, "preloaded", CheckLoaded);
+  if (GetSharedState() != nullptr) {
+    AddCheck(&rows, "launcher", CheckLauncher);
+    AddCheck(&rows, "schedule", [&] { return CheckSchedule(settings); });
+  }
+  AddCheck(&rows, "wal_level", CheckWalLevel);
+  AddCheck(&rows, "replication_slots", CheckSlots);
+  AddCheck(&rows, "full_page_writes", CheckFullPageWrites);
+  AddCheck(&rows, "data_checksums", CheckChecksums);
+  AddCheck(&rows, "repository", [&] { return CheckRepositoryPlace(settings); });
+  if (!settings.repository.empty()) {
+    AddCheck(&rows, "repository_space", [&] { return CheckSpace(settings); });
+    AddCheck(&rows, "catalog", CheckCatalog);
+    AddCheck(&rows, "last_backup", [&] { return CheckLastBackup(settings); });
+  }
+  AddCheck(&rows, "staging_directory", [&] { return CheckStaging(settings); });
+}
+
+}  // namespace
+}  // namespace backup_ext
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(backup_ext_backup_check);
+
+// The one function that answers without preloading: it is how one finds out.
+Datum backup_ext_backup_check(PG_FUNCTION_ARGS) {
+  backup_ext::Enter([fcinfo] { backup_ext::RunChecks(fcinfo); });
+  return 0;
+}
+
+}  // extern "C"

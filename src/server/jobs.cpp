@@ -1,0 +1,281 @@
+// Jobs seen from those who ask. Plain data only: errors jump through these frames.
+#include "jobs.h"
+
+#include <cstring>
+
+namespace backup_ext {
+namespace {
+
+constexpr long kWaitSliceMs = 200;
+constexpr int kCancelWaitMs = 30000;
+
+bool MakesBackup(const JobRequest* request) {
+  return request->kind == JobKind::kBackup || request->safety_backup_id[0] != '\0';
+}
+
+bool IsLive(const JobSlot* slot) {
+  return slot->state == JobState::kRequested || slot->state == JobState::kRunning;
+}
+
+void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64 generation) {
+  slot->state = JobState::kRequested;
+  slot->generation = generation;
+  slot->request = *request;
+  slot->worker_pid = 0;
+  slot->waiter_pid = waiting == Waiting::kCallerWaits ? MyProcPid : 0;
+  slot->started_at = GetCurrentTimestamp();
+  slot->cancel_requested = false;
+  slot->progress.phase = Phase::kStarting;
+  slot->progress.bytes_done = 0;
+  slot->progress.bytes_total = 0;
+  slot->progress.files_done = 0;
+  slot->progress.files_total = 0;
+  std::memset(static_cast<void*>(&slot->error), 0, sizeof(slot->error));
+  slot->warning[0] = '\0';
+}
+
+// The index of a slot that is now this request's.
+int ClaimSlot(const JobRequest* request, Waiting waiting, uint64* generation) {
+  SharedState* const shared = GetSharedState();
+  int free_slot = -1;
+  char busy_job[kIdRoom] = "";
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  for (int i = 0; i < kMaxJobs; i++) {
+    JobSlot* const slot = &shared->jobs[i];
+    if (slot->state == JobState::kFree && free_slot < 0) free_slot = i;
+    if (IsLive(slot) && MakesBackup(request) && MakesBackup(&slot->request)) {
+      snprintf(busy_job, sizeof(busy_job), "%s", slot->request.job_id);
+    }
+  }
+  if (free_slot >= 0 && busy_job[0] == '\0') {
+    *generation = ++shared->next_generation;
+    ResetSlot(&shared->jobs[free_slot], request, waiting, *generation);
+  }
+  LWLockRelease(shared->lock);
+
+  if (busy_job[0] != '\0') {
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_IN_USE), errmsg("could not start backup: another is running"),
+             errdetail("Job %s is taking a backup.", busy_job),
+             errhint("Wait for it, or end it with SELECT backup_cancel('%s').", busy_job)));
+  }
+  if (free_slot < 0) {
+    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                    errmsg("could not start job: all %d jobs are in use", kMaxJobs),
+                    errhint("See backup_progress() for what is running.")));
+  }
+  return free_slot;
+}
+
+void SignalCancel(JobSlot* slot);
+
+// The asker leaves before the job has begun or while it begins: a slot whose worker has not come
+// yet is free again, a worker that has come is told to end and frees it itself.
+void GiveUpSlot(int index, uint64 generation) {
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  JobSlot* const slot = &shared->jobs[index];
+  if (slot->generation == generation) {
+    slot->waiter_pid = 0;
+    if (slot->state == JobState::kRunning) {
+      SignalCancel(slot);
+    } else {
+      slot->state = JobState::kFree;
+    }
+  }
+  LWLockRelease(shared->lock);
+}
+
+bool RegisterWorker(const JobRequest* request, int slot, uint64 generation,
+                    BackgroundWorkerHandle** handle) {
+  BackgroundWorker worker;
+  std::memset(&worker, 0, sizeof(worker));
+  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext %s",
+           request->kind == JobKind::kBackup ? "backup" : "restore");
+  snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext worker");
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_ConsistentState;
+  worker.bgw_restart_time = BGW_NEVER_RESTART;
+  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "backup_ext");
+  snprintf(worker.bgw_function_name, BGW_MAXLEN, "backup_ext_worker_main");
+  worker.bgw_main_arg = Int32GetDatum(slot);
+  static_assert(sizeof(generation) <= BGW_EXTRALEN);
+  std::memcpy(worker.bgw_extra, &generation, sizeof(generation));
+  worker.bgw_notify_pid = MyProcPid;
+  return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+// Asks the worker of a slot to end; interrupts a wait for a checkpoint too.
+void SignalCancel(JobSlot* slot) {
+  slot->cancel_requested = true;
+  if (slot->worker_pid != 0) kill(slot->worker_pid, SIGINT);
+}
+
+// What happens when the wait ends early: cancel, and leave when the worker has cleaned up. No
+// interrupt is served here; the wait is bounded.
+void AbandonJob(int /*code*/, Datum argument) {
+  const StartedJob* const job = reinterpret_cast<const StartedJob*>(DatumGetPointer(argument));
+  SharedState* const shared = GetSharedState();
+  JobSlot* const slot = &shared->jobs[job->slot];
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  const bool ours = slot->generation == job->generation;
+  if (ours && slot->state == JobState::kRunning) SignalCancel(slot);
+  if (ours) slot->cancel_requested = true;
+  LWLockRelease(shared->lock);
+  if (!ours) return;
+
+  for (int waited_ms = 0; waited_ms < kCancelWaitMs; waited_ms += 20) {
+    pid_t pid = 0;
+    if (GetBackgroundWorkerPid(job->handle, &pid) == BGWH_STOPPED) break;
+    if (!PostmasterIsAlive()) break;
+    pg_usleep(20 * 1000L);
+  }
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  if (slot->generation == job->generation) {
+    slot->waiter_pid = 0;
+    if (!IsLive(slot)) slot->state = JobState::kFree;
+  }
+  LWLockRelease(shared->lock);
+}
+
+// Raises an error when the worker ended without ever taking its slot.
+void WaitUntilStarted(const StartedJob* job) {
+  pid_t pid = 0;
+  const BgwHandleStatus status = WaitForBackgroundWorkerStartup(job->handle, &pid);
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_SHARED);
+  const JobSlot* const slot = &shared->jobs[job->slot];
+  const bool never_ran = status == BGWH_STOPPED && slot->generation == job->generation &&
+                         slot->state == JobState::kRequested;
+  LWLockRelease(shared->lock);
+  if (!never_ran) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("could not start background worker"),
+           errhint("More details may be available in the server log.")));
+}
+
+void WaitUntilStopped(const StartedJob* job) {
+  for (;;) {
+    pid_t pid = 0;
+    const BgwHandleStatus status = GetBackgroundWorkerPid(job->handle, &pid);
+    if (status == BGWH_STOPPED) return;
+    if (status == BGWH_POSTMASTER_DIED) {
+      ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+                      errmsg("terminating connection due to unexpected postmaster exit")));
+    }
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kWaitSliceMs,
+                    PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+}  // namespace
+
+void RequirePreloaded(void) {
+  if (GetSharedState() != nullptr) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("backup_ext is not loaded by the server"),
+           errdetail("Its background workers need shared memory that is reserved at server start."),
+           errhint("Add backup_ext to shared_preload_libraries and restart the server.")));
+}
+
+StartedJob StartJob(const JobRequest* request, Waiting waiting) {
+  StartedJob job;
+  std::memset(&job, 0, sizeof(job));
+  RequirePreloaded();
+  job.slot = ClaimSlot(request, waiting, &job.generation);
+  if (!RegisterWorker(request, job.slot, job.generation, &job.handle)) {
+    GiveUpSlot(job.slot, job.generation);
+    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                    errmsg("could not start job: no background worker is free"),
+                    errhint("Increase max_worker_processes, or wait until other background "
+                            "workers have ended.")));
+  }
+  PG_TRY();
+  { WaitUntilStarted(&job); }
+  PG_CATCH();
+  {
+    GiveUpSlot(job.slot, job.generation);
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  return job;
+}
+
+void WaitForJob(const StartedJob* job) {
+  PG_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
+  { WaitUntilStopped(job); }
+  PG_END_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
+
+  SharedState* const shared = GetSharedState();
+  JobSlot* const slot = &shared->jobs[job->slot];
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  const JobState state = slot->state;
+  const PlainError error = slot->error;
+  char warning[sizeof(slot->warning)];
+  std::memcpy(warning, slot->warning, sizeof(warning));
+  slot->state = JobState::kFree;
+  LWLockRelease(shared->lock);
+
+  if (state == JobState::kFailed) ReportPlainError(error, ERROR);
+  if (state != JobState::kSucceeded) {
+    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+                    errmsg("background worker of job %s ended unexpectedly", slot->request.job_id),
+                    errhint("More details may be available in the server log.")));
+  }
+  if (warning[0] != '\0') ereport(WARNING, (errmsg_internal("%s", warning)));
+}
+
+bool CancelJob(const char* job_id) {
+  SharedState* const shared = GetSharedState();
+  bool found = false;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  for (int i = 0; i < kMaxJobs; i++) {
+    JobSlot* const slot = &shared->jobs[i];
+    if (!IsLive(slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
+    SignalCancel(slot);
+    found = true;
+  }
+  LWLockRelease(shared->lock);
+  return found;
+}
+
+JobSlot* AttachJob(int index, uint64 generation) {
+  SharedState* const shared = GetSharedState();
+  JobSlot* slot = nullptr;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  if (index >= 0 && index < kMaxJobs && shared->jobs[index].generation == generation &&
+      shared->jobs[index].state == JobState::kRequested) {
+    slot = &shared->jobs[index];
+    slot->state = JobState::kRunning;
+    slot->worker_pid = MyProcPid;
+  }
+  LWLockRelease(shared->lock);
+  return slot;
+}
+
+void PublishJobEnd(JobSlot* slot, const PlainError* error) {
+  SharedState* const shared = GetSharedState();
+  const bool automatic = std::strcmp(slot->request.trigger, "schedule") == 0;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->worker_pid = 0;
+  if (error != nullptr) slot->error = *error;
+  slot->state = error == nullptr ? JobState::kSucceeded : JobState::kFailed;
+  if (automatic && error == nullptr) {
+    shared->automatic_failures_in_a_row = 0;
+    shared->last_automatic_failure = 0;
+    shared->last_automatic_error[0] = '\0';
+  } else if (automatic) {
+    shared->automatic_failures_in_a_row++;
+    shared->last_automatic_failure = GetCurrentTimestamp();
+    static_assert(sizeof(shared->last_automatic_error) == sizeof(error->message));
+    std::memcpy(shared->last_automatic_error, error->message, sizeof(error->message));
+  }
+  if (slot->waiter_pid == 0) slot->state = JobState::kFree;
+  if (shared->launcher_latch != nullptr) SetLatch(shared->launcher_latch);
+  LWLockRelease(shared->lock);
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,224 @@
+// The launcher: the one process that is always there. Starts the automatic backup inside the
+// window.
+//
+// It reads the repository's catalog only while the window is open, never exits for good (exit code
+// 1 is restarted, 0 would not be), and never loops hot: it sleeps between looks, and a failed
+// backup is retried with growing pauses.
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "format/names.h"
+#include "policy/schedule.h"
+#include "store/catalog.h"
+
+#include "boundary.h"
+#include "guard.h"
+#include "jobs.h"
+#include "launcher.h"
+#include "postgres_headers.h"
+#include "settings.h"
+#include "shared_state.h"
+#include "stage_job.h"
+#include "version.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr long kSleepMs = 20 * 1000L;
+constexpr int kRestartSeconds = 10;
+// The same complaint is written to the log at most this often.
+constexpr int64_t kComplaintPauseUs = 3600LL * 1000 * 1000;
+
+void LeaveSharedState(int /*code*/, Datum /*argument*/) {
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  shared->launcher_pid = 0;
+  shared->launcher_latch = nullptr;
+  LWLockRelease(shared->lock);
+}
+
+void EnterSharedState() {
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  shared->launcher_pid = MyProcPid;
+  shared->launcher_latch = MyLatch;
+  LWLockRelease(shared->lock);
+  on_shmem_exit(LeaveSharedState, 0);
+}
+
+// Minute of the day in the server's time zone (setting "timezone").
+int MinuteOfDay(Microseconds now) {
+  const pg_time_t seconds = now / kMicrosecondsPerSecond;
+  int minute = 0;
+  CallPostgres([&] {
+    const struct pg_tm* const local = pg_localtime(&seconds, session_timezone);
+    if (local != nullptr) minute = local->tm_hour * 60 + local->tm_min;
+  });
+  return minute;
+}
+
+// What was there when the shared part was last looked at. Plain data.
+struct SharedView {
+  bool backup_running = false;
+  TimestampTz last_failure = 0;
+  int failures_in_a_row = 0;
+};
+
+SharedView ViewShared() {
+  SharedState* const shared = GetSharedState();
+  SharedView view;
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    for (const JobSlot& slot : shared->jobs) {
+      const bool live = slot.state == JobState::kRequested || slot.state == JobState::kRunning;
+      if (live && slot.request.kind == JobKind::kBackup) view.backup_running = true;
+    }
+    view.last_failure = shared->last_automatic_failure;
+    view.failures_in_a_row = shared->automatic_failures_in_a_row;
+    LWLockRelease(shared->lock);
+  });
+  return view;
+}
+
+Microseconds FromTimestamp(TimestampTz time) {
+  constexpr int64_t kEpochShiftUs =
+      static_cast<int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+  return time == 0 ? 0 : time + kEpochShiftUs;
+}
+
+// Start of the newest good backup that the clock allows, 0 where there is none or no repository
+// yet.
+Microseconds NewestGoodBackup(Microseconds now) {
+  std::vector<Microseconds> starts;
+  try {
+    const Catalog catalog = ReadCatalog(OpenOwnRepository());
+    for (const BackupRecord& record : catalog.backups) {
+      if (record.state == "complete") starts.push_back(record.started_at);
+    }
+  } catch (const Error& error) {
+    // A repository that does not exist yet is made by the first backup.
+    if (error.code() != ErrorCode::kNoRepository) throw;
+  }
+  return NewestSuccess(starts, now);
+}
+
+ScheduleDecision Decide() {
+  const Settings settings = CurrentSettings();
+  ScheduleState state;
+  state.enabled = settings.enabled;
+  state.repository_set = !settings.repository.empty();
+  CallPostgres([&] { state.in_recovery = RecoveryInProgress(); });
+  state.now = Now();
+  state.window_open = IsOpen(settings.window, MinuteOfDay(state.now));
+  const SharedView view = ViewShared();
+  state.backup_running = view.backup_running;
+  state.last_failure = FromTimestamp(view.last_failure);
+  state.failures_in_a_row = view.failures_in_a_row;
+  const bool worth_reading =
+      state.enabled && state.repository_set && !state.in_recovery && state.window_open;
+  if (worth_reading) state.last_success = NewestGoodBackup(state.now);
+  return DecideAutomaticBackup(state);
+}
+
+void Publish(const char* note) {
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  snprintf(shared->schedule_note, sizeof(shared->schedule_note), "%s", note);
+  LWLockRelease(shared->lock);
+}
+
+void FillRequest(JobRequest* request) {
+  std::memset(static_cast<void*>(request), 0, sizeof(*request));
+  request->kind = JobKind::kBackup;
+  const std::string backup_id = NewBackupId(Now());
+  const std::string job_id = NewJobId(Now());
+  snprintf(request->backup_id, sizeof(request->backup_id), "%s", backup_id.c_str());
+  snprintf(request->job_id, sizeof(request->job_id), "%s", job_id.c_str());
+  snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
+  request->fast_checkpoint = false;
+}
+
+// One look at the clock and the catalog; starts a worker where a backup is due.
+void Tick() {
+  const ScheduleDecision decision = Decide();
+  const char* const note = decision.because.c_str();
+  CallPostgres([&] { Publish(note); });
+  if (!decision.run) return;
+  JobRequest request;
+  FillRequest(&request);
+  CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
+}
+
+// A fault of one look is a warning, at a sensible pace; the next look comes anyway.
+void Complain(const PlainError& error) {
+  static int64_t last_complaint_us = 0;
+  static char last_message[sizeof(error.message)] = "";
+  const int64_t now_us = MonotonicNow();
+  const bool same = std::strcmp(last_message, error.message) == 0;
+  if (same && last_complaint_us != 0 && now_us - last_complaint_us < kComplaintPauseUs) return;
+  last_complaint_us = now_us;
+  std::memcpy(last_message, error.message, sizeof(last_message));
+  ReportPlainError(error, WARNING);
+}
+
+void RunLauncher() {
+  for (;;) {
+    if (ShutdownRequestPending) proc_exit(1);
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+    }
+    PlainError error;
+    if (!RunCatchingAll([] { Tick(); }, &error)) {
+      Publish(error.message);
+      Complain(error);
+    }
+    MemoryContextReset(CurrentMemoryContext);
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kSleepMs,
+                    PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  }
+}
+
+}  // namespace
+
+void RegisterLauncher() {
+  BackgroundWorker worker;
+  std::memset(&worker, 0, sizeof(worker));
+  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext launcher");
+  snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext launcher");
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_ConsistentState;
+  worker.bgw_restart_time = kRestartSeconds;
+  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "backup_ext");
+  snprintf(worker.bgw_function_name, BGW_MAXLEN, "backup_ext_launcher_main");
+  RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace backup_ext
+
+extern "C" {
+
+PGDLLEXPORT void backup_ext_launcher_main(Datum argument);
+
+void backup_ext_launcher_main(Datum /*argument*/) {
+  using namespace backup_ext;
+  pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+  CurrentResourceOwner = nullptr;
+  CreateAuxProcessResourceOwner();
+  CurrentResourceOwner = AuxProcessResourceOwner;
+  EnterSharedState();
+  pgstat_report_appname("backup_ext launcher");
+  MemoryContextSwitchTo(
+      AllocSetContextCreate(TopMemoryContext, "backup_ext launcher", ALLOCSET_DEFAULT_SIZES));
+  RunLauncher();
+}
+
+}  // extern "C"

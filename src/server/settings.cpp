@@ -1,0 +1,191 @@
+// The settings `backup_ext.*`.
+#include "settings.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "store/repository.h"
+
+#include "boundary.h"
+#include "postgres_headers.h"
+
+namespace backup_ext {
+namespace {
+
+char* setting_repository = nullptr;
+char* setting_staging_directory = nullptr;
+char* setting_window = nullptr;
+bool setting_enabled = true;
+int setting_compression_level = 1;
+int setting_workers = 0;
+double setting_max_rate = 0;
+
+constexpr const char* kDefaultWindow = "02:00-05:00";
+
+// True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
+// processes only the text is judged: a file system that is not mounted yet must not lose the
+// setting nor stop the server; backup_check() and the next backup speak of it.
+bool SetByCommand() { return IsUnderPostmaster && IsTransactionState(); }
+
+// Tells why a value is refused. Fits ErrorData's rules: detail is a full sentence.
+bool Refuse(const PlainError& error) {
+  GUC_check_errmsg("%s", error.message);
+  if (error.detail[0] != '\0') GUC_check_errdetail("%s", error.detail);
+  if (error.hint[0] != '\0') GUC_check_errhint("%s", error.hint);
+  return false;
+}
+
+bool CheckRepository(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  const char* const value = *new_value;
+  if (value == nullptr || value[0] == '\0') return true;
+  PlainError error;
+  const bool fine = RunCatchingAll(
+      [&] {
+        const std::string problem = CheckLocationText(value);
+        if (!problem.empty()) {
+          throw Error(ErrorCode::kInvalidArgument, problem, {},
+                      "Use an absolute path such as /var/lib/postgresql/backups.");
+        }
+        if (DataDir != nullptr && IsInside(ResolvePath(value), ResolvePath(DataDir))) {
+          throw Error(
+              ErrorCode::kInvalidArgument, "repository must not be inside the data directory", {},
+              "Choose a directory on another disk, or at least outside the data directory.");
+        }
+        if (SetByCommand()) CheckLocation(value, ClusterDirectories());
+      },
+      &error);
+  return fine || Refuse(error);
+}
+
+bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  const char* const value = *new_value;
+  if (value == nullptr || value[0] == '\0') return true;
+  PlainError error;
+  const bool fine = RunCatchingAll(
+      [&] {
+        if (value[0] != '/') {
+          throw Error(ErrorCode::kInvalidArgument, "staging directory must be an absolute path");
+        }
+        if (!SetByCommand()) return;
+        const std::string resolved = ResolvePath(value);
+        for (const std::string& directory : ClusterDirectories()) {
+          if (IsInside(resolved, ResolvePath(directory))) {
+            throw Error(ErrorCode::kInvalidArgument,
+                        "staging directory must not be inside \"" + directory + "\"",
+                        "The running server's own files are there.");
+          }
+        }
+        if (!StatFile(ParentDirectory(resolved))) {
+          throw Error(ErrorCode::kInvalidArgument,
+                      "directory \"" + ParentDirectory(resolved) + "\" does not exist", {},
+                      "Make it first; only the last part of the path is made by itself.");
+        }
+      },
+      &error);
+  return fine || Refuse(error);
+}
+
+bool CheckWindow(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  PlainError error;
+  const bool fine = RunCatchingAll(
+      [&] {
+        const WindowText text = ParseWindow(*new_value);
+        if (text.valid) return;
+        throw Error(ErrorCode::kInvalidArgument,
+                    "invalid window \"" + std::string(*new_value) + "\": " + text.problem, {},
+                    "Write it as HH:MM-HH:MM, for example 02:00-05:00.");
+      },
+      &error);
+  return fine || Refuse(error);
+}
+
+void DefineDirectories() {
+  DefineCustomStringVariable(
+      "backup_ext.repository", "Directory where backups are kept.",
+      "Must lie outside the data directory; made when only its last part is missing.",
+      &setting_repository, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, CheckRepository, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "backup_ext.staging_directory", "Directory where staged restores are built.",
+      "Empty means beside the data directory.", &setting_staging_directory, "", PGC_SIGHUP,
+      GUC_SUPERUSER_ONLY, CheckStagingDirectory, nullptr, nullptr);
+}
+
+void DefineSchedule() {
+  DefineCustomBoolVariable("backup_ext.enabled", "Takes backups by itself.",
+                           "Manual backups always work.", &setting_enabled, true, PGC_SIGHUP, 0,
+                           nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("backup_ext.window", "When an automatic backup may begin.",
+                             "HH:MM-HH:MM in the time zone of the server; may cross midnight.",
+                             &setting_window, kDefaultWindow, PGC_SIGHUP, 0, CheckWindow, nullptr,
+                             nullptr);
+}
+
+void DefineEffort() {
+  DefineCustomIntVariable("backup_ext.compression_level", "zstd level of new backups.", nullptr,
+                          &setting_compression_level, 1, 1, 19, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("backup_ext.workers", "Threads of one backup or restore.",
+                          "0 picks from the machine.", &setting_workers, 0, 0, 64, PGC_SIGHUP, 0,
+                          nullptr, nullptr, nullptr);
+  DefineCustomRealVariable("backup_ext.max_rate",
+                           "Bytes a second that a backup may read from the cluster.",
+                           "0 is unlimited. Restores are never slowed down.", &setting_max_rate, 0,
+                           0, 1e15, PGC_SIGHUP, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
+}
+
+}  // namespace
+
+void DefineSettings() {
+  DefineDirectories();
+  DefineSchedule();
+  DefineEffort();
+  MarkGUCPrefixReserved("backup_ext");
+}
+
+Settings CurrentSettings() {
+  Settings settings;
+  if (setting_repository != nullptr) settings.repository = setting_repository;
+  if (setting_staging_directory != nullptr) settings.staging_directory = setting_staging_directory;
+  settings.enabled = setting_enabled;
+  const WindowText window =
+      ParseWindow(setting_window != nullptr ? setting_window : kDefaultWindow);
+  settings.window = window.window;
+  settings.compression_level = setting_compression_level;
+  settings.workers = setting_workers;
+  settings.max_bytes_per_second = static_cast<uint64_t>(setting_max_rate);
+  return settings;
+}
+
+int WorkerThreads(const Settings& settings) {
+  if (settings.workers > 0) return settings.workers;
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp((processors + 1) / 2, 1, 8);
+}
+
+std::string StagingDirectory(const Settings& settings) {
+  if (!settings.staging_directory.empty()) return settings.staging_directory;
+  return ResolvePath(DataDir) + ".staged";
+}
+
+std::vector<std::string> ClusterDirectories() {
+  std::vector<std::string> directories = {DataDir};
+  const std::string links = JoinPath(DataDir, "pg_tblspc");
+  const auto entries = ReadDirectory(links);
+  if (!entries) return directories;
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string path = JoinPath(links, entry.name);
+    if (StatFile(path)) directories.push_back(ResolvePath(path));
+  }
+  return directories;
+}
+
+std::string RequireRepository(const Settings& settings) {
+  if (!settings.repository.empty()) return settings.repository;
+  throw Error(ErrorCode::kNotInPrerequisiteState, "no repository is set", {},
+              "Set one with ALTER SYSTEM SET backup_ext.repository = '/path/to/backups', then "
+              "SELECT pg_reload_conf().");
+}
+
+}  // namespace backup_ext

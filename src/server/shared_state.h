@@ -1,0 +1,75 @@
+// What lives in shared memory: the jobs, and what the launcher knows.
+//
+// Plain data and lock-free atomics, no pointers into a process. Everything but the atomics is
+// protected by `lock`.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/progress.h"
+
+#include "boundary.h"
+#include "postgres_headers.h"
+
+namespace backup_ext {
+
+inline constexpr int kMaxJobs = 8;
+inline constexpr size_t kIdRoom = 64;
+inline constexpr size_t kLabelRoom = 256;
+
+enum class JobKind : uint32_t { kBackup, kStage };
+enum class JobState : uint32_t {
+  kFree,
+  kRequested,  // a worker was asked for
+  kRunning,
+  kSucceeded,
+  kFailed,
+};
+
+// What a worker is asked to do.
+struct JobRequest {
+  JobKind kind;
+  char job_id[kIdRoom];
+  char backup_id[kIdRoom];  // of the new backup; for a stage the one to restore, or "latest"
+  char label[kLabelRoom];   // UTF-8
+  char trigger[16];         // "manual", "schedule", "safety"
+  bool fast_checkpoint;
+  // Stage only.
+  char stage_id[kIdRoom];
+  char directory[MAXPGPATH];       // empty: below the staging directory
+  char safety_backup_id[kIdRoom];  // empty: no safety backup
+};
+
+struct JobSlot {
+  JobState state;
+  uint64 generation;  // counts the uses of this slot
+  JobRequest request;
+  pid_t worker_pid;
+  pid_t waiter_pid;  // 0: nobody waits, the worker frees the slot itself
+  TimestampTz started_at;
+  std::atomic<bool> cancel_requested;
+  Progress progress;
+  PlainError error;  // of kFailed
+  char warning[1024];
+};
+
+struct SharedState {
+  LWLock* lock;
+  pid_t launcher_pid;  // 0: not running
+  Latch* launcher_latch;
+  uint64 next_generation;
+  // Of the automatic backups of this postmaster's life.
+  TimestampTz last_automatic_failure;  // 0: none
+  int32 automatic_failures_in_a_row;
+  char last_automatic_error[1024];
+  char schedule_note[256];  // why the launcher does or does not start a backup now
+  JobSlot jobs[kMaxJobs];
+};
+
+// Installs the hooks. From _PG_init in the postmaster.
+void RequestSharedState();
+// Null when the library was not preloaded.
+[[nodiscard]] SharedState* GetSharedState();
+
+}  // namespace backup_ext

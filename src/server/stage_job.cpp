@@ -1,0 +1,119 @@
+// A staged restore, seen from the server.
+#include "stage_job.h"
+
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "restore/restore_run.h"
+#include "restore/stage.h"
+#include "store/catalog.h"
+#include "store/repository.h"
+
+#include "backup_job.h"
+#include "guard.h"
+#include "pause_point.h"
+#include "postgres_headers.h"
+#include "server_facts.h"
+#include "settings.h"
+
+namespace backup_ext {
+namespace {
+
+// A backup of how things are now, so that the way back is open too.
+void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
+  try {
+    RunBackup({.backup_id = request.safety_backup_id,
+               .label = std::string("before restore ") + request.stage_id,
+               .trigger = "safety",
+               .fast_checkpoint = true},
+              slot);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) throw;
+    Error explained(error.code(), "could not take the safety backup: " + error.message(),
+                    error.detail(),
+                    "Nothing was restored. Mend the cause, or call backup_stage_restore() with "
+                    "safety_backup => false.");
+    explained.set_sql_state(error.sql_state());
+    throw explained;
+  }
+}
+
+std::string BinDirectory() { return ParentDirectory(my_exec_path); }
+
+std::vector<std::string> ForbiddenDirectories(const Settings& settings) {
+  std::vector<std::string> directories = ClusterDirectories();
+  directories.push_back(settings.repository);
+  return directories;
+}
+
+Stage DescribeStage(const JobRequest& request, const BackupRecord& record,
+                    const std::string& directory) {
+  Stage stage;
+  stage.stage_id = request.stage_id;
+  stage.directory = directory;
+  stage.backup_id = record.backup_id;
+  stage.target = request.backup_id;
+  stage.state = "building";
+  stage.staged_at = Now();
+  stage.safety_backup_id = request.safety_backup_id;
+  return stage;
+}
+
+}  // namespace
+
+Repository OpenOwnRepository() {
+  const Settings settings = CurrentSettings();
+  Repository repository = Repository::Open(RequireRepository(settings));
+  uint64_t system_identifier = 0;
+  CallPostgres([&] { system_identifier = GetSystemIdentifier(); });
+  repository.CheckOwner(system_identifier);
+  return repository;
+}
+
+void RunStage(const JobRequest& request, JobSlot* slot) {
+  const Settings settings = CurrentSettings();
+  slot->progress.phase = Phase::kChecking;
+  const Repository repository = OpenOwnRepository();
+  // Before the safety backup: "latest" is the newest backup of now, not the one that is about to
+  // be.
+  const BackupRecord record = FindBackup(repository, request.backup_id);
+  const std::string staging = StagingDirectory(settings);
+  const std::string directory = request.directory[0] != '\0' ? std::string(request.directory)
+                                                             : JoinPath(staging, request.stage_id);
+  if (request.safety_backup_id[0] != '\0') {
+    TakeSafetyBackup(request, slot);
+    slot->progress.bytes_done = 0;
+    slot->progress.bytes_total = 0;
+    slot->progress.files_done = 0;
+    slot->progress.files_total = 0;
+  }
+
+  MakeDirectory(staging, 0700);
+  Stage stage = DescribeStage(request, record, directory);
+  stage.builder_pid = MyProcPid;
+  stage.builder_started_at = ProcessStartTime(MyProcPid);
+  WriteStage(staging, stage);
+  ScopeExit forget([&] { RemoveFile(JoinPath(staging, stage.stage_id + ".json")); });
+
+  const StageResult result = RestoreToStage(repository, record,
+                                            {.stage_id = stage.stage_id,
+                                             .directory = directory,
+                                             .threads = WorkerThreads(settings),
+                                             .forbidden = ForbiddenDirectories(settings),
+                                             .bin_directory = BinDirectory(),
+                                             .port = PostPortNumber},
+                                            &slot->progress, [&] { PausePoint(*slot); });
+
+  stage.state = "ready";
+  stage.bytes = result.bytes;
+  stage.start_command = result.start_command;
+  stage.staged_at = Now();
+  WriteStage(staging, stage);
+  forget.Release();
+  slot->progress.phase = Phase::kFinished;
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,16 @@
+// A staged restore, seen from the server: a safety backup first where wanted, then the core's run.
+#pragma once
+
+#include "shared_state.h"
+
+namespace backup_ext {
+
+// In a worker process of its own. Throws Error or PostgresError; then the stage's directory is as
+// it was and its description is gone.
+void RunStage(const JobRequest& request, JobSlot* slot);
+
+// This cluster's repository for reading. Throws Error(kWrongCluster) for another cluster's.
+class Repository;
+[[nodiscard]] Repository OpenOwnRepository();
+
+}  // namespace backup_ext

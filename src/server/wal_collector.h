@@ -1,0 +1,61 @@
+// The WAL of one backup: held by a slot, copied while it grows, the slot advanced behind it.
+//
+// Held at the start for the whole backup, a slot would let pg_wal grow, and with
+// max_slot_wal_keep_size the server would end our worker to be rid of it. So each segment is copied
+// as soon as it is complete, and the slot follows what is stored.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backup/backup_run.h"
+#include "format/record.h"
+
+namespace backup_ext {
+
+// Creates and reserves the temporary slot; before backup mode begins. It goes with the process.
+// Throws PostgresError when no slot is free.
+void HoldWal();
+
+class WalCollector {
+ public:
+  WalCollector(const ClusterFacts& facts, uint64_t start_lsn, uint32_t timeline);
+
+  // From the pause point: queues the segments that are complete, advances the slot, tells the run
+  // the newest WAL position.
+  void Poll(BackupRun* run);
+
+  // After backup mode ended: everything up to `stop_lsn`, stored. `pause` is called while waiting.
+  template <typename Pause>
+  void Complete(BackupRun* run, uint64_t stop_lsn, uint32_t stop_timeline, Pause&& pause) {
+    while (!Reached(stop_lsn)) pause();
+    QueueThrough(run, stop_lsn, stop_timeline);
+    run->DrainWal();
+  }
+
+  // What the backup needs, newest timeline first.
+  [[nodiscard]] std::vector<WalRange> Ranges(uint64_t stop_lsn, uint32_t stop_timeline) const;
+
+ private:
+  [[nodiscard]] bool Reached(uint64_t lsn) const;
+  void QueueThrough(BackupRun* run, uint64_t stop_lsn, uint32_t stop_timeline);
+  void Queue(BackupRun* run, uint64_t segment, uint32_t newest_timeline);
+  void AdvanceSlot(const BackupRun& run);
+
+  ClusterFacts facts_;
+  uint64_t start_lsn_;
+  uint32_t start_timeline_;
+  uint64_t first_segment_;
+  uint64_t next_segment_;  // the first that is not queued
+  uint64_t slot_segment_;  // where the slot stands
+};
+
+// Every timeline history file of pg_wal: name and content.
+struct HistoryFile {
+  std::string name;
+  Bytes content;
+};
+[[nodiscard]] std::vector<HistoryFile> ReadTimelineHistories(const std::string& data_directory);
+
+}  // namespace backup_ext

@@ -1,0 +1,97 @@
+// The worker process: one job, then the end. Whatever goes wrong ends the job and this process,
+// with exit code 0 or 1, so that the server goes on.
+#include <cstring>
+
+#include "backup_job.h"
+#include "boundary.h"
+#include "guard.h"
+#include "jobs.h"
+#include "postgres_headers.h"
+#include "shared_state.h"
+#include "stage_job.h"
+
+namespace backup_ext {
+namespace {
+
+// How this process' job ended, for the callback that publishes it. Plain data: exit callbacks run
+// after an error or a FATAL as well.
+struct Outcome {
+  JobSlot* slot;
+  bool succeeded;
+  PlainError error;
+};
+Outcome outcome;
+
+void PublishOutcome(int /*code*/, Datum /*argument*/) {
+  PublishJobEnd(outcome.slot, outcome.succeeded ? nullptr : &outcome.error);
+}
+
+void AssumeTerminated(PlainError* error) {
+  std::memset(static_cast<void*>(error), 0, sizeof(*error));
+  snprintf(error->sql_state, sizeof(error->sql_state), "57P01");
+  snprintf(error->message, sizeof(error->message), "background worker was terminated");
+  error->canceled = true;
+}
+
+void RunJob(JobSlot* slot) {
+  const JobRequest request = slot->request;
+  if (request.kind == JobKind::kStage) {
+    RunStage(request, slot);
+    return;
+  }
+  RunBackup({.backup_id = request.backup_id,
+             .label = request.label,
+             .trigger = request.trigger,
+             .fast_checkpoint = request.fast_checkpoint},
+            slot);
+}
+
+void ShowJob(const JobSlot& slot) {
+  char activity[160];
+  snprintf(activity, sizeof(activity), "%s %s",
+           slot.request.kind == JobKind::kBackup ? "backup" : "restore",
+           slot.request.kind == JobKind::kBackup ? slot.request.backup_id : slot.request.stage_id);
+  pgstat_report_appname("backup_ext");
+  pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+}  // namespace
+}  // namespace backup_ext
+
+extern "C" {
+
+PGDLLEXPORT void backup_ext_worker_main(Datum argument);
+
+void backup_ext_worker_main(Datum argument) {
+  using namespace backup_ext;
+  uint64 generation = 0;
+  std::memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
+
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+  CurrentResourceOwner = nullptr;
+  CreateAuxProcessResourceOwner();
+  CurrentResourceOwner = AuxProcessResourceOwner;
+
+  outcome.slot = AttachJob(DatumGetInt32(argument), generation);
+  if (outcome.slot == nullptr) proc_exit(0);  // given up meanwhile
+  AssumeTerminated(&outcome.error);
+  on_shmem_exit(PublishOutcome, 0);
+  ShowJob(*outcome.slot);
+  MemoryContextSwitchTo(
+      AllocSetContextCreate(TopMemoryContext, "backup_ext job", ALLOCSET_DEFAULT_SIZES));
+
+  JobSlot* const slot = outcome.slot;
+  PlainError error;
+  if (!RunCatchingAll([slot] { RunJob(slot); }, &error)) {
+    outcome.error = error;
+    QueryCancelPending = false;
+    ReportPlainError(error, ERROR);
+  }
+  outcome.succeeded = true;
+  proc_exit(0);
+}
+
+}  // extern "C"

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# `make bench`: one full backup, ours against pg_basebackup and pgBackRest, on the same warm data.
+#
+#   BENCH_RUNS=5           rounds; in each, every tool runs once, in turn
+#   BENCH_SCALE=130        of pgbench (15 MB each), plus BENCH_VARIED=1 times 380 MB of other data
+#   BENCH_TOOLS="ours pg_basebackup pgbackrest"
+#
+# As root or with sudo, on Debian 12. Needs about five times the data in TMPDIR. Everybody gets two
+# threads, zstd at level 1, a fast checkpoint, an idle server, and writes to the same file system. The
+# numbers of a round share its conditions; the ratios are medians of the ratios within a round.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/scratch_cluster.sh
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
+pg_config=/usr/lib/postgresql/15/bin/pg_config
+runs=${BENCH_RUNS:-5}
+scale=${BENCH_SCALE:-130}
+varied=${BENCH_VARIED:-1}
+read -r -a tools <<< "${BENCH_TOOLS:-ours pg_basebackup pgbackrest}"
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+prepare() {
+  scripts/install_dependencies.sh bench
+  make -j"$(nproc)" PG_CONFIG="$pg_config" > /dev/null
+  as_root make PG_CONFIG="$pg_config" install > /dev/null
+  scratch_begin "$pg_config"
+  scratch_init --data-checksums <<CONF
+shared_preload_libraries = 'backup_ext'
+shared_buffers = 256MB
+max_wal_size = 8GB
+autovacuum = off
+synchronous_commit = off
+backup_ext.enabled = off
+backup_ext.workers = 2
+backup_ext.compression_level = 1
+backup_ext.repository = '$SCRATCH/ours'
+CONF
+  as_postgres mkdir archive
+  scratch_start
+  echo "making the data: pgbench at scale $scale and $varied times 380 MB of other kinds"
+  query "CREATE TABLESPACE archive LOCATION '$SCRATCH/archive'"
+  query 'CREATE DATABASE bank'
+  query 'CREATE DATABASE library'
+  as_postgres pgbench -q -i -I dtGvp -s "$scale" bank > /dev/null 2>&1
+  as_postgres psql -XqAt -v ON_ERROR_STOP=1 -v scale="$varied" -d library \
+    < scripts/varied_data.sql > /dev/null
+  query 'CREATE EXTENSION backup_ext'
+  query 'CHECKPOINT'
+  # pgBackRest reads no setting from our command line that it can have in a file.
+  as_postgres tee pgbackrest.conf > /dev/null <<CONF
+[global]
+repo1-path=$SCRATCH/pgbackrest
+repo1-bundle=y
+repo1-retention-full=1
+process-max=2
+compress-type=zst
+compress-level=1
+start-fast=y
+archive-check=n
+log-level-console=warn
+log-level-file=off
+lock-path=$SCRATCH/lock
+spool-path=$SCRATCH/spool
+[main]
+pg1-path=$SCRATCH/data
+pg1-socket-path=$SCRATCH/socket
+pg1-port=5432
+CONF
+  as_postgres mkdir -p pgbackrest lock spool
+  as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main --no-online stanza-create
+}
+
+# Each tool: one full backup, and what it stored is left in $SCRATCH/<tool>.
+run_ours() { query "SELECT backup_now(kind => 'full')" > /dev/null; }
+run_pg_basebackup() {
+  as_postgres pg_basebackup -D pg_basebackup -Ft -X stream -c fast -Z server-zstd:level=1,workers=2
+}
+run_pgbackrest() {
+  as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main --type=full backup
+}
+
+# Outside the measured time: nothing of the last run to be written back, everything to be read warm.
+settle() {
+  local tool=$1
+  case $tool in
+    pgbackrest) as_postgres sh -c 'rm -rf pgbackrest/backup/main/2*' ;;
+    *) as_postgres rm -rf "$tool" ;;
+  esac
+  query 'CHECKPOINT'
+  sync
+  as_postgres find data archive -type f -not -path '*/pg_wal/*' -exec cat {} + > /dev/null
+}
+
+# Samples the memory of our worker until it ends: the peak of its resident set, and of the part that
+# is its own and not the server's shared memory. The kernel keeps the first one itself (VmHWM).
+watch_worker() {
+  local pid='' all=0 own=0 key value
+  until [[ -n $pid ]]; do
+    pid=$(query 'SELECT pid FROM backup_progress() LIMIT 1') || return 0
+    sleep 0.05
+  done
+  while [[ -r /proc/$pid/status ]]; do
+    while read -r key value _; do
+      case $key in
+        VmHWM:) ((value > all)) && all=$value ;;
+        RssAnon:) ((value > own)) && own=$value ;;
+      esac
+    done < "/proc/$pid/status" 2>/dev/null
+    echo "$all $own" > "$measurements/memory.last"
+    sleep 0.05
+  done
+}
+
+measure() {
+  local tool=$1 watcher='' began ended
+  settle "$tool"
+  if [[ $tool == ours ]]; then
+    watch_worker &
+    watcher=$!
+  fi
+  began=$(now_ms)
+  "run_$tool"
+  ended=$(now_ms)
+  [[ -z $watcher ]] || { wait "$watcher" || true; cat "$measurements/memory.last" >> "$measurements/memory"; }
+  milliseconds=$((ended - began))
+  stored=$(as_postgres du -sb "$tool" | cut -f 1)
+}
+
+rounds() {
+  local round tool line
+  printf '%-8s' round
+  printf '%16s' "${tools[@]}"
+  echo
+  for ((round = 1; round <= runs; round++)); do
+    line=$(printf '%-8s' "$round")
+    for tool in "${tools[@]}"; do
+      measure "$tool"
+      echo "$milliseconds" >> "$measurements/$tool.ms"
+      echo "$stored" > "$measurements/$tool.bytes"
+      line+=$(printf '%14.2f s' "$(awk -v ms="$milliseconds" 'BEGIN { print ms / 1000 }')")
+    done
+    echo "$line"
+  done
+}
+
+summary() {
+  local tool bytes
+  bytes=$(query 'SELECT sum(pg_database_size(oid)) FROM pg_database')
+  printf '\n%s of data, %d rounds, %d cores\n' "$(numfmt --to=iec --suffix=B "$bytes")" "$runs" "$(nproc)"
+  for tool in "${tools[@]}"; do
+    printf '%-16s median %6.2f s   %6.0f MB/s   stored %s\n' "$tool" \
+      "$(median < "$measurements/$tool.ms" | awk '{ print $1 / 1000 }')" \
+      "$(median < "$measurements/$tool.ms" | awk -v b="$bytes" '{ print b / 1000 / $1 }')" \
+      "$(numfmt --to=iec --suffix=B "$(cat "$measurements/$tool.bytes")")"
+  done
+  for tool in "${tools[@]}"; do
+    if [[ $tool == ours || ! -f $measurements/ours.ms ]]; then continue; fi
+    printf 'ours / %-14s %.2f\n' "$tool" \
+      "$(paste "$measurements/ours.ms" "$measurements/$tool.ms" | awk '{ print $1 / $2 }' | median)"
+  done
+  if [[ -s $measurements/memory ]]; then
+    printf 'peak memory of our worker: %.0f MB resident, of it %.0f MB its own\n' \
+      "$(cut -d ' ' -f 1 "$measurements/memory" | sort -n | tail -n 1 | awk '{ print $1 / 1024 }')" \
+      "$(cut -d ' ' -f 2 "$measurements/memory" | sort -n | tail -n 1 | awk '{ print $1 / 1024 }')"
+  fi
+}
+
+measurements=build/bench
+rm -rf "$measurements"
+mkdir -p "$measurements"
+prepare
+rounds
+summary
