@@ -215,7 +215,6 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   record.checkpoint_lsn = started.checkpoint_lsn;
   record.stop_lsn = stopped.stop_lsn;
   record.wal_ranges = wal.Ranges(stopped.stop_lsn, stopped.timeline);
-  record.finished_at = Now();
   run.Finish(&record, *lock);
   slot->progress.phase = Phase::kFinished;
   WarnOf(run.warnings());

@@ -1,5 +1,5 @@
-# The border between C++ and PostgreSQL: the guard, the catch-all and the pause point, each beside the
-# naive way, which shows what it prevents. Uses the module in test/border.
+# The border between C++ and PostgreSQL: the guard, the catch-all and the pause point, each beside
+# the naive way, which shows what it prevents. Uses the module in test/border.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -154,8 +154,8 @@ sub start_worker
 	return $pid;
 }
 
-# Waits until the postmaster has seen the worker's end; returns what the worker left: how many of its
-# threads had ended when it was done with joining them.
+# Waits until the postmaster has seen the worker's end; returns what the worker left: how many of
+# its threads had ended when it was done with joining them.
 sub wait_for_end
 {
 	my ($pid) = @_;

@@ -3,14 +3,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "store/object_store_conformance.h"
 #include "store/store_test_support.h"
@@ -203,21 +199,10 @@ TEST_F(DirectoryStore, ThrowsTheObjectAwayAfterAFailedWrite) {
 class FullDirectoryStore : public testing::Test {
  protected:
   void SetUp() override {
-    if (geteuid() != 0 ||
-        mount("none", directory_.path().c_str(), "tmpfs", 0, "size=512k,mode=0700") != 0) {
-      GTEST_SKIP() << "could not mount a small tmpfs: " << std::strerror(errno);
-    }
-    mounted_ = true;
-    store_ = OpenDirectoryStore(directory_.path());
+    if (!file_system_.mounted()) GTEST_SKIP() << "only root can mount a small file system";
+    store_ = OpenDirectoryStore(file_system_.path());
   }
-  void TearDown() override {
-    store_.reset();
-    if (mounted_) {
-      EXPECT_EQ(umount2(directory_.path().c_str(), MNT_DETACH), 0);
-    }
-  }
-  TemporaryDirectory directory_;
-  bool mounted_ = false;
+  SmallFileSystem file_system_;
   std::unique_ptr<ObjectStore> store_;
 };
 
@@ -229,7 +214,7 @@ TEST_F(FullDirectoryStore, SaysThatThereIsNoSpaceAndRecovers) {
   EXPECT_EQ(error->code(), ErrorCode::kNoSpace);
   EXPECT_THAT(error->message(), testing::HasSubstr("packs/a/0-1.pack"));
   EXPECT_THAT(error->hint(), testing::StartsWith("Free space"));
-  EXPECT_THAT(EntriesOf(directory_ / "tmp"), testing::IsEmpty());
+  EXPECT_THAT(EntriesOf(file_system_.path() + "/tmp"), testing::IsEmpty());
   EXPECT_THAT(NamesOf(store_->List("")), testing::ElementsAre("packs/a/0-0.pack"));
   EXPECT_TRUE(store_->Delete("packs/a/0-0.pack"));
   store_->Put("packs/a/0-1.pack", RandomBytes(300'000));
@@ -237,10 +222,9 @@ TEST_F(FullDirectoryStore, SaysThatThereIsNoSpaceAndRecovers) {
 
 TEST_F(FullDirectoryStore, NoticesThatItWasUnmounted) {
   store_->Put("object", AsBytes("x"));
-  ASSERT_EQ(umount2(directory_.path().c_str(), MNT_DETACH), 0);
-  mounted_ = false;
+  file_system_.Unmount();
   EXPECT_ERROR(store_->Put("late", AsBytes("x")), ErrorCode::kNoRepository, "is no longer there");
-  EXPECT_THAT(EntriesOf(directory_.path()), testing::IsEmpty());
+  EXPECT_THAT(EntriesOf(file_system_.path()), testing::IsEmpty());
 }
 
 TEST(TemporaryName, IsToldFromOthers) {

@@ -85,8 +85,9 @@ TEST_F(FrameSourceTest, KeepsTheLastSixteenFramesInHand) {
     EXPECT_TRUE(std::ranges::equal(source.Read(frames[i].frame, frames[i].pack), frames[i].plain));
   }
   ExpectDamaged(&source, frames[1], Describe(FrameProblem::kTooShort));
-  // And the failure did not leave something that is taken for the frame.
+  // The failure left nothing that is taken for the frame, or for the one that made room for it.
   ExpectDamaged(&source, frames[1], Describe(FrameProblem::kTooShort));
+  ExpectDamaged(&source, frames[0], Describe(FrameProblem::kTooShort));
 }
 
 TEST_F(FrameSourceTest, TakesNoFrameInHandForAnother) {

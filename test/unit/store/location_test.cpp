@@ -75,6 +75,9 @@ TEST_F(CheckLocationTest, RefusesADirectoryThatIsUsed) {
   ExpectRefused(data_ + "/new/newer", ErrorCode::kInvalidArgument, "cannot be inside");
   ExpectRefused(data_ + "/./new", ErrorCode::kInvalidArgument, "cannot be inside");
   ExpectRefused(top_.path(), ErrorCode::kInvalidArgument, "cannot contain");
+  // Also when neither is there yet.
+  EXPECT_ERROR(CheckLocation(top_ / "new", {top_ / "new/data"}), ErrorCode::kInvalidArgument,
+               "cannot contain");
 }
 
 TEST_F(CheckLocationTest, SeesThroughLinks) {

@@ -108,5 +108,19 @@ TEST_F(WriterLockTest, BelievesNothingThatTheFileSays) {
   EXPECT_EQ(error->detail(), "The lock is held by a?[31m?ERROR:  b.");
 }
 
+// What frees space must not need space.
+TEST(WriterLock, IsTakenOnAFullFileSystem) {
+  const SmallFileSystem full;
+  if (!full.mounted()) GTEST_SKIP() << "only root can mount a small file system";
+  const Repository repository = MakeTestRepository(full.path());
+  MakeDirectory(full.path() + "/locks");
+  const FileDescriptor filler = OpenFile(full.path() + "/filler", O_WRONLY | O_CREAT);
+  EXPECT_ERROR(WriteAll(filler.get(), Bytes(1'000'000), "filler"), ErrorCode::kNoSpace, "filler");
+
+  const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(repository, "holder");
+  lock->Check();
+  EXPECT_ERROR(WriterLock::Acquire(repository, "other"), ErrorCode::kLocked, "locked");
+}
+
 }  // namespace
 }  // namespace backup_ext

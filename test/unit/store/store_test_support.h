@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -42,6 +43,26 @@ class TemporaryDirectory {
 
  private:
   std::string path_;
+};
+
+// A file system of 512 KiB of its own, where the machine lets us mount one.
+class SmallFileSystem {
+ public:
+  SmallFileSystem() {
+    mounted_ = geteuid() == 0 &&
+               mount("none", directory_.path().c_str(), "tmpfs", 0, "size=512k,mode=0700") == 0;
+  }
+  ~SmallFileSystem() { Unmount(); }
+  void Unmount() {
+    if (mounted_) umount2(directory_.path().c_str(), MNT_DETACH);
+    mounted_ = false;
+  }
+  [[nodiscard]] bool mounted() const { return mounted_; }
+  [[nodiscard]] const std::string& path() const { return directory_.path(); }
+
+ private:
+  TemporaryDirectory directory_;
+  bool mounted_ = false;
 };
 
 // The error that `call` throws; nothing when it throws none.
