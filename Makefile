@@ -86,11 +86,12 @@ SERVER_CXXFLAGS = -std=c++20 -O2 -g -fPIC -fno-strict-aliasing -fwrapv \
   -DBACKUP_EXT_VERSION='"$(EXTENSION_VERSION)"' $(PG_CXXFLAGS) $(COPT)
 
 BUILT_FOR := $(SERVER_VERSION) $(SERVER_INCLUDES) $(SERVER_CXX) $(COMPILER_VERSION) \
-  $(EXTENSION_VERSION) $(PG_CXXFLAGS) $(COPT) $(CORE_BUILD)
+  $(EXTENSION_VERSION) $(PG_CXXFLAGS) $(COPT)
 
 .PHONY: FORCE core-build program server-objects install-program uninstall-program
 FORCE:
 
+build/linked_for: BUILT_FOR += $(CORE_BUILD)
 $(SERVER_BUILD)/built_for build/linked_for: FORCE
 	@mkdir -p $(@D)
 	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@

@@ -15,7 +15,9 @@ namespace {
 
 template <size_t kRoom>
 void Copy(std::string_view from, char (&to)[kRoom]) noexcept {
-  const size_t length = std::min(from.size(), kRoom - 1);
+  size_t length = std::min(from.size(), kRoom - 1);
+  // Not inside a character: half of one is no text. One of UTF-8 has up to 4 bytes.
+  for (int i = 0; i < 3 && length < from.size() && (from[length] & 0xC0) == 0x80; ++i) --length;
   std::memcpy(to, from.data(), length);
   to[length] = '\0';
 }

@@ -4,10 +4,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <new>
+
 #include "postgres_headers.h"
 
 namespace backup_ext {
 namespace {
+
+// The error that was caught, copied into the current memory context; null when there is no memory
+// for it: a second error must not jump over the frames above either.
+ErrorData* CopyCaughtError() noexcept {
+  sigjmp_buf* const saved_stack = PG_exception_stack;
+  ErrorData* volatile error = nullptr;
+  sigjmp_buf local;
+  if (sigsetjmp(local, 0) == 0) {
+    PG_exception_stack = &local;
+    error = CopyErrorData();
+  }
+  PG_exception_stack = saved_stack;
+  FlushErrorState();
+  return error;
+}
 
 // Plain data only: sigsetjmp() returns a second time into this frame.
 // Returns false with a copy of the error, made in the caller's memory context.
@@ -23,6 +40,8 @@ bool TryCall(void (*call)(void*), void* argument, ErrorData** error) noexcept {
 
   if (sigsetjmp(local, 0) == 0) {
     PG_exception_stack = &local;
+    // Our callers' context is added when the error is raised again: once is enough.
+    error_context_stack = nullptr;
     call(argument);
     PG_exception_stack = saved_stack;
     error_context_stack = saved_context_stack;
@@ -34,8 +53,7 @@ bool TryCall(void (*call)(void*), void* argument, ErrorData** error) noexcept {
   QueryCancelHoldoffCount = saved_cancel_holdoff;
   CurrentResourceOwner = saved_owner;
   MemoryContextSwitchTo(saved_context);
-  *error = CopyErrorData();
-  FlushErrorState();
+  *error = CopyCaughtError();
   // Who catches an error here ends the operation, but destructors on the way may take locks again.
   LWLockReleaseAll();
   ConditionVariableCancelSleep();
@@ -72,6 +90,7 @@ void Run(void (*call)(void*), void* argument) {
   }
   ErrorData* error = nullptr;
   if (TryCall(call, argument, &error)) return;
+  if (error == nullptr) throw std::bad_alloc();
   PostgresError thrown(CodeOf(error->sqlerrcode), Text(error->message), Text(error->detail),
                        Text(error->hint), Text(error->context));
   thrown.set_sql_state(unpack_sql_state(error->sqlerrcode));

@@ -92,13 +92,15 @@ GuardGroup OtherServers(const BackupRecord& record) {
   return group;
 }
 
-GuardGroup Work(const BackupRecord& record) {
-  GuardGroup group = {"does nothing on its own; logs to the file that pg_ctl is given",
-                      {{"autovacuum", "off"},
-                       {"logging_collector", "off"},
-                       {"log_destination", "stderr"},
-                       {"external_pid_file", ""},
-                       {"backup_ext.enabled", "off"}}};
+GuardGroup Work(const BackupRecord& record, const GuardFacts& facts) {
+  GuardGroup group = {
+      "does nothing on its own; logs to the file that pg_ctl is given",
+      {{"autovacuum", "off"},
+       {"logging_collector", "off"},
+       {"log_destination", "stderr"},
+       // Not empty: the server would try to write a file of that name, and complain.
+       {"external_pid_file", fmt::format("{}/{}/server.pid", facts.directory, kStageFolder)},
+       {"backup_ext.enabled", "off"}}};
   if (record.server_version_num >= 170000) group.guards.push_back({"summarize_wal", "off"});
   return group;
 }
@@ -137,8 +139,9 @@ GuardGroup Sizes(const BackupRecord& record) {
 }
 
 std::vector<GuardGroup> Guards(const BackupRecord& record, const GuardFacts& facts) {
-  std::vector<GuardGroup> groups = {Connections(facts),   Archive(),    Recovery(record, facts),
-                                    OtherServers(record), Work(record), Libraries(record)};
+  std::vector<GuardGroup> groups = {Connections(facts),      Archive(),
+                                    Recovery(record, facts), OtherServers(record),
+                                    Work(record, facts),     Libraries(record)};
   if (GuardGroup sizes = Sizes(record); !sizes.guards.empty()) groups.push_back(std::move(sizes));
   groups.push_back({"leaves the memory to the server beside it",
                     {{"shared_buffers", "128MB"}, {"huge_pages", "try"}}});

@@ -249,14 +249,16 @@ TEST_F(BackupTest, LeavesNothingWhenCanceled) {
 }
 
 TEST_F(BackupTest, LeavesNothingWhenCanceledAtTheEnd) {
-  std::mt19937_64 random(3);
-  Write("base/5/random", RandomContent(&random, 200'000'000 / 2));  // more than one pack
+  Write("base/5/random", RandomBytes(kPackTargetBytes + 1'000'000));  // one pack is committed
   auto run = NewRun();
   run->CopyCluster(kTestStartLsn);
+  EXPECT_THAT(ObjectNames(), testing::Not(IsEmpty()));
   server.on_pause = [] { throw Error(ErrorCode::kTerminated, "terminated by the test"); };
   usleep(110'000);
   record.system_identifier = kTestSystemIdentifier;
-  EXPECT_NE(ErrorOf([&] { run->Finish(&record, *lock); }), std::nullopt);
+  const auto error = ErrorOf([&] { run->Finish(&record, *lock); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kTerminated);
   run.reset();
   ExpectNoObjects();
 }

@@ -1,7 +1,6 @@
 // A staged restore, from the store to the directory.
 #include "restore/restore_run.h"
 
-#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include "restore/restore_test_support.h"

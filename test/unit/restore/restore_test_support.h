@@ -1,6 +1,7 @@
 // What the tests of this room share: backups made by hand, and their restore.
 #pragma once
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,0 +1,121 @@
+// WAL segments beside a backup.
+#include "backup/copy_wal.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "backup_test_support.h"
+#include "cluster/wal_file.h"
+
+namespace backup_ext {
+namespace {
+
+using testing::HasSubstr;
+
+class CopyWalTest : public BackupTest {
+ protected:
+  static std::string Name(uint64_t number, uint32_t timeline = 1) {
+    return WalSegmentName({timeline, number}, kTestWalSegmentBytes);
+  }
+  void WriteSegment(uint64_t number) const {
+    Write("pg_wal/" + Name(number), MakeWalSegment(1, number, static_cast<uint32_t>(number)));
+  }
+  std::optional<Error> ErrorOfSegment(const std::string& name, uint64_t bytes) {
+    auto run = NewRun();
+    run->CopyCluster(kTestStartLsn);
+    return ErrorOf([&] {
+      run->PostWalSegment(name, bytes);
+      run->DrainWal();
+    });
+  }
+};
+
+TEST_F(CopyWalTest, StoresSegmentsPostedAtEveryTime) {
+  for (uint64_t number = 3; number < 60; ++number) WriteSegment(number);
+  for (int i = 0; i < 30; ++i) {
+    Write(fmt::format("base/5/{}", 16384 + i), MakePages(100, 0x1000, 1));
+  }
+  options.max_bytes_per_second = 60'000'000;
+  const auto run = NewRun();
+  uint64_t next = 3;
+  server.on_pause = [&] {
+    for (int i = 0; i < 2 && next < 30; ++i) {
+      run->PostWalSegment(Name(next++), kTestWalSegmentBytes);
+    }
+  };
+  run->CopyCluster(kTestStartLsn);
+  EXPECT_GT(server.pauses, 2);
+  EXPECT_GT(next, 4U);
+  while (next < 60) run->PostWalSegment(Name(next++), kTestWalSegmentBytes);
+  EXPECT_LE(run->wal_segments_stored(), 57U);
+  run->DrainWal();
+  EXPECT_EQ(run->wal_segments_stored(), 57U);
+
+  const StoredBackup backup = Finish(run.get());
+  EXPECT_EQ(backup.second.size(), 57U);
+  for (uint64_t number = 3; number < 60; ++number) {
+    const StoredEntry& stored = backup.At("pg_wal/" + Name(number));
+    EXPECT_EQ(stored.entry.file_kind, FileKind::kWal);
+    EXPECT_TRUE(stored.content == MakeWalSegment(1, number, static_cast<uint32_t>(number)));
+  }
+}
+
+TEST_F(CopyWalTest, StoresTheFirstBytesOfAPartialSegment) {
+  WriteSegment(3);
+  const auto run = NewRun();
+  run->CopyCluster(kTestStartLsn);
+  run->PostWalSegment(Name(3), 5000);
+  const StoredBackup backup = Finish(run.get());
+  Bytes expected = MakeWalSegment(1, 3, 3);
+  expected.resize(5000);
+  EXPECT_TRUE(backup.At("pg_wal/" + Name(3)).content == expected);
+}
+
+TEST_F(CopyWalTest, TellsProgressWithoutDraining) {
+  for (uint64_t number = 3; number < 40; ++number) WriteSegment(number);
+  const auto run = NewRun();
+  run->CopyCluster(kTestStartLsn);
+  for (uint64_t number = 3; number < 40; ++number) {
+    run->PostWalSegment(Name(number), kTestWalSegmentBytes);
+  }
+  for (int i = 0; i < 5000 && run->wal_segments_stored() < 37; ++i) usleep(1000);
+  EXPECT_EQ(run->wal_segments_stored(), 37U);
+}
+
+TEST_F(CopyWalTest, RefusesARecycledSegment) {
+  Write("pg_wal/" + Name(3), MakeWalSegment(1, 7, 1));
+  const auto error = ErrorOfSegment(Name(3), kTestWalSegmentBytes);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kDamaged);
+  EXPECT_THAT(error->message(), HasSubstr(Name(3)));
+}
+
+TEST_F(CopyWalTest, RefusesAShortSegment) {
+  Bytes segment = MakeWalSegment(1, 3, 1);
+  segment.resize(100'000);
+  Write("pg_wal/" + Name(3), segment);
+  const auto error = ErrorOfSegment(Name(3), kTestWalSegmentBytes);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kDamaged);
+  EXPECT_THAT(error->message(), HasSubstr("is shorter than 1048576 bytes"));
+}
+
+TEST_F(CopyWalTest, RefusesAMissingSegment) {
+  const auto error = ErrorOfSegment(Name(3), kTestWalSegmentBytes);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kNotFound);
+}
+
+TEST_F(CopyWalTest, RefusesOtherNames) {
+  const auto run = NewRun();
+  for (const char* name : {"00000001.history", "../PG_VERSION", "", "00000001000000000000000G"}) {
+    const auto error = ErrorOf([&] { run->PostWalSegment(name, kTestWalSegmentBytes); });
+    ASSERT_TRUE(error.has_value()) << name;
+    EXPECT_EQ(error->code(), ErrorCode::kInvalidArgument);
+  }
+  EXPECT_NE(ErrorOf([&] { run->PostWalSegment(Name(3), 0); }), std::nullopt);
+  EXPECT_NE(ErrorOf([&] { run->PostWalSegment(Name(3), kTestWalSegmentBytes + 1); }), std::nullopt);
+}
+
+}  // namespace
+}  // namespace backup_ext

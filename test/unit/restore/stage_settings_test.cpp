@@ -1,0 +1,106 @@
+// The guards of a copy.
+#include "restore/stage_settings.h"
+
+#include "restore/restore_test_support.h"
+#include "restore/settings_file.h"
+
+namespace backup_ext {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class StageSettings : public testing::Test {
+ protected:
+  StageSettings() {
+    record_.backup_id = kTestBackupId;
+    record_.timeline = 1;
+    record_.start_lsn = 1;
+    record_.stop_lsn = 2;
+    record_.server_version_num = 150018;
+    facts_.stage_id = kTestStageId;
+    facts_.directory = "/srv/stage";
+    facts_.socket_directory = "/srv/stage/backup_ext_stage/socket";
+  }
+  std::string Text(std::string_view origin = "") { return StageAutoConf(origin, record_, facts_); }
+  BackupRecord record_;
+  GuardFacts facts_;
+};
+
+TEST_F(StageSettings, EveryLineIsOneTheServerReads) {
+  for (const std::string_view line : LinesOf(Text("work_mem = 1\n\n# x\n"))) {
+    EXPECT_TRUE(line.empty() || line[0] == '#' || !SettingOfLine(line).empty()) << line;
+  }
+}
+
+TEST_F(StageSettings, NoSettingOfTheOriginOverridesAGuard) {
+  const std::string text = Text(
+      "PORT = 1\nArchive_Mode on\n  primary_conninfo='host=live'\nrestore_command = 'cp /live'\n"
+      "recovery_target_time = '2020-01-01'\nwork_mem = '1MB'\ninclude '/etc/x'\n"
+      "recovery_end_command = 'promote-vip'\n");
+  EXPECT_THAT(text, Not(HasSubstr("PORT")));
+  EXPECT_THAT(text, Not(HasSubstr("Archive_Mode on")));
+  EXPECT_THAT(text, Not(HasSubstr("host=live")));
+  EXPECT_THAT(text, Not(HasSubstr("/live")));
+  EXPECT_THAT(text, Not(HasSubstr("2020")));
+  EXPECT_THAT(text, Not(HasSubstr("/etc/x")));
+  EXPECT_THAT(text, Not(HasSubstr("promote-vip")));
+  EXPECT_THAT(text, HasSubstr("work_mem = '1MB'\n"));
+}
+
+// Assigning an empty target takes back the one before it.
+TEST_F(StageSettings, EmptyTargetsComeBeforeTheTarget) {
+  const std::string text = Text();
+  const size_t target = text.find("\nrecovery_target = 'immediate'\n");
+  ASSERT_NE(target, std::string::npos);
+  for (const char* name : {"name", "time", "xid", "lsn"}) {
+    const size_t place = text.find(fmt::format("\nrecovery_target_{} = ''\n", name));
+    ASSERT_NE(place, std::string::npos) << name;
+    EXPECT_LT(place, target);
+  }
+}
+
+TEST_F(StageSettings, TimelineIsNamedWhereItsHistoryIs) {
+  record_.wal_ranges = {{3, 50, 60}, {2, 1, 50}};
+  facts_.has_timeline_history = true;
+  EXPECT_THAT(Text(), HasSubstr("recovery_target_timeline = '3'\n"));
+  facts_.has_timeline_history = false;
+  EXPECT_THAT(Text(), HasSubstr("recovery_target_timeline = 'current'\n"));
+}
+
+TEST_F(StageSettings, SizesThatRecoveryNeedsAreKept) {
+  record_.settings = {{"max_connections", "777"}, {"max_prepared_transactions", "5"}};
+  EXPECT_THAT(Text("max_connections = 3\n"), HasSubstr("max_connections = '777'\n"));
+  EXPECT_THAT(Text("max_connections = 3\n"), Not(HasSubstr("max_connections = 3\n")));
+  EXPECT_THAT(Text(), HasSubstr("max_prepared_transactions = '5'\n"));
+  EXPECT_THAT(Text(), Not(HasSubstr("max_wal_senders")));
+}
+
+TEST_F(StageSettings, SettingsOfNewerVersionsAreLeftOut) {
+  EXPECT_THAT(Text(), Not(HasSubstr("summarize_wal")));
+  EXPECT_THAT(Text(), Not(HasSubstr("sync_replication_slots")));
+  record_.server_version_num = 170000;
+  EXPECT_THAT(Text(), HasSubstr("summarize_wal = 'off'\n"));
+}
+
+TEST_F(StageSettings, LibrariesThatActAreLeftOut) {
+  record_.settings = {{"shared_preload_libraries", "pg_cron,timescaledb,backup_ext"}};
+  const std::string text = Text("shared_preload_libraries = 'pg_cron'\n");
+  EXPECT_THAT(text, HasSubstr("shared_preload_libraries = 'timescaledb'\n"));
+  EXPECT_THAT(text, HasSubstr("cron.launch_active_jobs = 'off'\n"));
+  EXPECT_THAT(text, HasSubstr("timescaledb.max_background_workers = '0'\n"));
+}
+
+TEST_F(StageSettings, PathsAreQuoted) {
+  facts_.directory = "/srv/it's";
+  facts_.socket_directory = "/srv/it's, \"two\"";
+  EXPECT_THAT(Text(), HasSubstr("hba_file = '/srv/it''s/backup_ext_stage/pg_hba.conf'\n"));
+  EXPECT_THAT(Text(), HasSubstr("unix_socket_directories = '\"/srv/it''s, \"\"two\"\"\"'\n"));
+}
+
+TEST_F(StageSettings, ACopyOfACopyHasOneSetOfGuards) {
+  EXPECT_EQ(Text(Text("work_mem = 1\n")), Text("work_mem = 1\n"));
+}
+
+}  // namespace
+}  // namespace backup_ext

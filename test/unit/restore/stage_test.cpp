@@ -1,0 +1,177 @@
+// The descriptions of stages, and their removal.
+#include "restore/stage.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "restore/restore_test_support.h"
+
+namespace backup_ext {
+namespace {
+
+using testing::HasSubstr;
+
+class StageTest : public RestoreTest {
+ protected:
+  StageTest() {
+    stage_ = staging_ + "/" + kTestStageId;
+    description_.stage_id = kTestStageId;
+    description_.directory = stage_;
+    description_.backup_id = kTestBackupId;
+    description_.target = "latest";
+    description_.state = "ready";
+    description_.staged_at = 1'790'000'000'123'456;
+    description_.bytes = 77;
+    description_.safety_backup_id = "20261123-103246-9f3a2c1b";
+    description_.start_command = "pg_ctl 'x'";
+  }
+  void Build() {
+    MakeDirectory(staging_);
+    backup_.AddMinimum();
+    backup_.AddTablespace(16400, "/srv/t");
+    backup_.AddFile("pg_tblspc/16400/x", "y");
+    backup_.Commit();
+    static_cast<void>(Restore());
+    WriteStage(staging_, description_);
+  }
+  void ExpectRefused(const char* text) {
+    const auto error = ErrorOf([&] { DiscardStage(staging_, kTestStageId); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), ErrorCode::kNotInPrerequisiteState) << error->message();
+    EXPECT_THAT(error->message(), HasSubstr(text));
+    EXPECT_TRUE(StatLink(stage_));
+    EXPECT_TRUE(StatLink(staging_ + "/" + kTestStageId + ".json"));
+  }
+  std::string staging_ = directory_ / "stages";
+  Stage description_;
+};
+
+TEST_F(StageTest, ComesBackAsWritten) {
+  Build();
+  const Stage stage = FindStage(staging_, kTestStageId);
+  EXPECT_EQ(stage.directory, stage_);
+  EXPECT_EQ(stage.backup_id, kTestBackupId);
+  EXPECT_EQ(stage.target, "latest");
+  EXPECT_EQ(stage.state, "ready");
+  EXPECT_EQ(stage.staged_at, description_.staged_at);
+  EXPECT_EQ(stage.bytes, 77U);
+  EXPECT_EQ(stage.safety_backup_id, "20261123-103246-9f3a2c1b");
+  EXPECT_EQ(stage.start_command, "pg_ctl 'x'");
+}
+
+TEST_F(StageTest, ListIsNewestFirstAndHidesNothing) {
+  EXPECT_TRUE(ListStages(staging_).empty());
+  WriteStage(staging_, description_);
+  description_.stage_id = "stage-20261124-110000-00c0ffee";
+  description_.state = "building";
+  description_.builder_pid = getpid();
+  description_.builder_started_at = "1";  // somebody else had this pid
+  WriteStage(staging_, description_);
+  WriteFileDurably(staging_ + "/stage-20261122-110000-00c0ffee.json", AsBytes("{ not json"));
+  WriteFileDurably(staging_ + "/notes.json", AsBytes("{}"));
+  const std::vector<Stage> stages = ListStages(staging_);
+  ASSERT_EQ(stages.size(), 3U);
+  EXPECT_EQ(stages[0].stage_id, "stage-20261124-110000-00c0ffee");
+  EXPECT_EQ(stages[0].state, "failed");
+  EXPECT_EQ(stages[1].stage_id, kTestStageId);
+  EXPECT_EQ(stages[1].state, "missing");
+  EXPECT_EQ(stages[2].stage_id, "stage-20261122-110000-00c0ffee");
+  EXPECT_EQ(stages[2].state, "failed");
+}
+
+TEST_F(StageTest, UnknownOnesAreErrors) {
+  const auto missing = ErrorOf([&] { static_cast<void>(FindStage(staging_, kTestStageId)); });
+  ASSERT_TRUE(missing);
+  EXPECT_EQ(missing->code(), ErrorCode::kNotFound);
+  EXPECT_FALSE(missing->hint().empty());
+  const auto wrong = ErrorOf([&] { static_cast<void>(FindStage(staging_, "../x")); });
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(StageTest, DiscardRemovesEverything) {
+  Build();
+  EXPECT_TRUE(StatLink(stage_ + ".tablespaces/16400/x"));
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_TRUE(std::filesystem::is_empty(staging_));
+}
+
+TEST_F(StageTest, DiscardRemovesTheSocketDirectoryInTmp) {
+  staging_ = directory_ / std::string(100, 'd');
+  stage_ = staging_ + "/" + kTestStageId;
+  description_.directory = stage_;
+  Build();
+  const std::string socket = std::string("/tmp/backup_ext-") + kTestStageId;
+  EXPECT_TRUE(StatLink(socket));
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_FALSE(StatLink(socket));
+}
+
+TEST_F(StageTest, DiscardRefusesWhileItIsBuilt) {
+  Build();
+  description_.state = "building";
+  description_.builder_pid = getpid();
+  description_.builder_started_at = ProcessStartTime(getpid());
+  EXPECT_FALSE(description_.builder_started_at.empty());
+  WriteStage(staging_, description_);
+  ExpectRefused("is still being built");
+}
+
+TEST_F(StageTest, DiscardRefusesARunningServer) {
+  Build();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (chdir(stage_.c_str()) != 0) _exit(1);
+    for (;;) pause();
+  }
+  while (std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", child)) != stage_) usleep(1000);
+  WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("{}\n{}\n", child, stage_)));
+  ExpectRefused("a server is running there");
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_FALSE(StatLink(stage_));
+}
+
+TEST_F(StageTest, AStalePidFileIsNoServer) {
+  Build();
+  // Alive, but in another directory.
+  WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("{}\n{}\n", getpid(), stage_)));
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_FALSE(StatLink(stage_));
+}
+
+TEST_F(StageTest, DiscardRefusesADirectoryThatIsNotItsOwn) {
+  Build();
+  WriteFileDurably(InStage("backup_ext_stage/stage.json"), AsBytes("{\"stage_id\": \"other\"}"));
+  ExpectRefused("does not carry the marker");
+  EXPECT_TRUE(StatLink(InStage("PG_VERSION")));
+}
+
+TEST_F(StageTest, DiscardOfAHalfMadeOneWorks) {
+  MakeDirectories(stage_ + "/backup_ext_stage");
+  description_.state = "building";
+  WriteStage(staging_, description_);
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_TRUE(std::filesystem::is_empty(staging_));
+}
+
+TEST_F(StageTest, DiscardNeverFollowsALink) {
+  Build();
+  const std::string precious = directory_ / "precious";
+  MakeDirectory(precious);
+  WriteFileDurably(precious + "/x", AsBytes("x"));
+  ASSERT_EQ(symlink(precious.c_str(), InStage("base/link").c_str()), 0);
+  ASSERT_EQ(symlink(precious.c_str(), InStage("link").c_str()), 0);
+  DiscardStage(staging_, kTestStageId);
+  EXPECT_EQ(ReadText(precious + "/x"), "x");
+}
+
+TEST(ProcessStartTime, IsThatOfTheKernel) {
+  EXPECT_EQ(ProcessStartTime(getpid()), ProcessStartTime(getpid()));
+  EXPECT_EQ(ProcessStartTime(1 << 30), "");
+}
+
+}  // namespace
+}  // namespace backup_ext
