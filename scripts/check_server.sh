@@ -87,7 +87,12 @@ status=0
 for step in "$@"; do
   set +e
   (set -e; "$step") > "$results/$step.log" 2>&1 </dev/null
-  (($? == 0)) || status=1
+  step_status=$?
   set -e
+  if ((step_status != 0)); then
+    status=1
+    # What is installed now is not what was to be tested.
+    [[ $step != build ]] || break
+  fi
 done
 exit $status

@@ -19,7 +19,7 @@ days=${BACKUP_EXT_SID_DAYS:-7}
 no_network=75
 
 packages=(g++ cmake make libzstd-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-          libfmt-dev postgresql-18 postgresql-server-dev-18 libipc-run-perl perl)
+          libfmt-dev postgresql-18 postgresql-server-dev-18 libipc-run-perl perl python3)
 
 inside() {
   unshare --mount --pid --ipc --fork --kill-child bash -c '
@@ -48,18 +48,20 @@ install_packages() {
   echo 'create_main_cluster = false' > "$root/etc/postgresql-common/createcluster.d/none.conf"
   cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
   apt update && apt --no-install-recommends install "${packages[@]}" && apt dist-upgrade &&
-    apt clean && inside test -x /usr/lib/postgresql/18/bin/postgres && touch "$ready"
+    apt clean && inside test -x /usr/lib/postgresql/18/bin/postgres && echo "${packages[*]}" > "$ready"
 }
 
 prepare() {
   mkdir -p "$cache"
   exec 9> "$cache/sid.lock"
   flock 9
-  if [[ -e $ready && -z $(find "$ready" -mtime "+$((days - 1))") ]]; then
+  local complete=no
+  if [[ -e $ready && $(< "$ready") == "${packages[*]}" ]]; then complete=yes; fi
+  if [[ $complete == yes && -z $(find "$ready" -mtime "+$((days - 1))") ]]; then
     return 0
   fi
   if ! mirror_in_reach; then
-    if [[ -e $ready ]]; then
+    if [[ $complete == yes ]]; then
       echo "could not reach $mirror: using the sid of $(date -r "$ready" +%F)"
       return 0
     fi

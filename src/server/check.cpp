@@ -105,9 +105,15 @@ CheckResult CheckFullPageWrites() {
 }
 
 CheckResult CheckRepositoryPlace(const Settings& settings) {
-  const std::string location = RequireRepository(settings);
-  CheckLocation(location, ClusterDirectories());
-  return Ok("repository", location);
+  if (settings.repository.empty()) {
+    // The server starts with a value that it refuses as if there were none.
+    return {"repository", "error", "no repository is set",
+            "Set one with ALTER SYSTEM SET backup_ext.repository = '/path/to/backups', then SELECT "
+            "pg_reload_conf(). If a configuration file sets it, the value was refused: see the "
+            "server log and the view pg_file_settings."};
+  }
+  CheckLocation(settings.repository, ClusterDirectories());
+  return Ok("repository", settings.repository);
 }
 
 CheckResult CheckSpace(const Settings& settings) {

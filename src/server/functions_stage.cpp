@@ -60,7 +60,9 @@ std::string StageDirectory(const StageArguments& arguments) {
   }
   if (directory.empty() || directory[0] != '/') {
     throw Error(ErrorCode::kInvalidArgument,
-                "directory \"" + directory + "\" is neither an absolute path nor a single name");
+                "directory \"" + directory + "\" is neither an absolute path nor a single name", {},
+                "Give an absolute path, or one name: a directory of that name is made below "
+                "backup_ext.staging_directory.");
   }
   return directory;
 }

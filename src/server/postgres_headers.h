@@ -5,6 +5,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/timeline.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"

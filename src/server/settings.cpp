@@ -26,8 +26,19 @@ constexpr const char* kDefaultWindow = "02:00-05:00";
 
 // True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
 // processes only the text is judged: a file system that is not mounted yet must not lose the
-// setting nor stop the server; backup_check() and the next backup speak of it.
-bool SetByCommand() { return IsUnderPostmaster && IsTransactionState(); }
+// setting nor stop the server; backup_check() and the next backup speak of it. A parallel worker
+// takes over its leader's settings inside a transaction: what is refused there fails the query.
+bool SetByCommand() { return IsUnderPostmaster && IsTransactionState() && !IsParallelWorker(); }
+
+// Whether the path leads there cannot be told where a directory on the way is closed to us:
+// CheckLocation() names that one.
+bool IsInDataDirectory(const char* path) {
+  try {
+    return IsInside(ResolvePath(path), ResolvePath(DataDir));
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 // Tells why a value is refused. Fits ErrorData's rules: detail is a full sentence.
 bool Refuse(const PlainError& error) {
@@ -48,12 +59,13 @@ bool CheckRepository(char** new_value, void** /*extra*/, GucSource /*source*/) {
           throw Error(ErrorCode::kInvalidArgument, problem, {},
                       "Use an absolute path such as /var/lib/postgresql/backups.");
         }
-        if (DataDir != nullptr && IsInside(ResolvePath(value), ResolvePath(DataDir))) {
+        if (!SetByCommand()) return;
+        if (IsInDataDirectory(value)) {
           throw Error(
               ErrorCode::kInvalidArgument, "repository must not be inside the data directory", {},
               "Choose a directory on another disk, or at least outside the data directory.");
         }
-        if (SetByCommand()) CheckLocation(value, ClusterDirectories());
+        CheckLocation(value, ClusterDirectories());
       },
       &error);
   return fine || Refuse(error);
@@ -66,7 +78,8 @@ bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*sourc
   const bool fine = RunCatchingAll(
       [&] {
         if (value[0] != '/') {
-          throw Error(ErrorCode::kInvalidArgument, "staging directory must be an absolute path");
+          throw Error(ErrorCode::kInvalidArgument, "staging directory must be an absolute path", {},
+                      "Leave it empty for a directory beside the data directory.");
         }
         if (!SetByCommand()) return;
         const std::string resolved = ResolvePath(value);
@@ -74,7 +87,8 @@ bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*sourc
           if (IsInside(resolved, ResolvePath(directory))) {
             throw Error(ErrorCode::kInvalidArgument,
                         "staging directory must not be inside \"" + directory + "\"",
-                        "The running server's own files are there.");
+                        "The running server's own files are there.",
+                        "Choose a directory outside the data directory and every tablespace.");
           }
         }
         if (!StatFile(ParentDirectory(resolved))) {

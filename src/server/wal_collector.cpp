@@ -74,6 +74,12 @@ std::vector<TimelinePart> TimelineParts(uint32_t timeline) {
 }  // namespace
 
 void HoldWal() {
+  if (max_replication_slots == 0) {
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                "cannot take a backup while max_replication_slots is 0",
+                "A temporary slot keeps the WAL of the backup until it is stored.",
+                "Set max_replication_slots to 1 or more and restart the server.");
+  }
   const int pid = getpid();
   CallPostgres([&] {
     char name[NAMEDATALEN];

@@ -24,6 +24,8 @@ struct BackupRun::State {
   State(const Repository& repository_of_run, ClusterFacts facts, BackupOptions run_options,
         ServerAccess* server_access, Progress* progress);
   ~State() { environment.stop = true; }
+  // Adds to `late_unlogged`.
+  void FindLateUnlogged();
 
   const Repository& repository;
   const BackupOptions options;
@@ -67,6 +69,11 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
   loop.SetBackground([this] { wal.Advance(); });
 }
 
+void BackupRun::State::FindLateUnlogged() {
+  late_unlogged.merge(backup_ext::FindLateUnlogged(environment.facts.data_directory,
+                                                   cluster.init_forks, [this] { loop.Turn(); }));
+}
+
 BackupRun::BackupRun(const Repository& repository, ClusterFacts facts, BackupOptions options,
                      ServerAccess* server, Progress* progress)
     : state_(std::make_unique<State>(repository, std::move(facts), std::move(options), server,
@@ -84,8 +91,7 @@ void BackupRun::CopyCluster(uint64_t start_lsn) {
   copier.Copy();
   // Again in Finish(). Now, because a relation that is dropped after the end of backup mode takes
   // its init fork along, but replay up to that end does not drop it.
-  state_->late_unlogged.merge(
-      FindLateUnlogged(state_->environment.facts.data_directory, state_->cluster.init_forks));
+  state_->FindLateUnlogged();
   state_->is_copied = true;
 }
 
@@ -121,8 +127,7 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
   state_->environment.progress->phase = Phase::kCommitting;
   SecondSection section;
   section.wal = state_->wal.TakeEntries();
-  state_->late_unlogged.merge(
-      FindLateUnlogged(state_->environment.facts.data_directory, state_->cluster.init_forks));
+  state_->FindLateUnlogged();
   section.removed = state_->late_unlogged;
   state_->cluster.damage.RemoveFiles(section.removed);
   section.supplied = StoreSuppliedFiles(&state_->environment, &state_->late_entries, &state_->loop,

@@ -89,15 +89,18 @@ class BackupRun {
   void CopyCluster(uint64_t start_lsn);
 
   // Queues one WAL segment (its first `bytes`) of the data directory's pg_wal, found under
-  // `file_name`. The first page is checked to be that segment's. Returns at once.
+  // `file_name`. The first page is checked to be that segment's, and again after it was read: it
+  // must stay there until it is stored. Returns at once. Does nothing once Finish() has drained.
   void PostWalSegment(const std::string& file_name, uint64_t bytes);
-  // How many posted segments, counted in the order of posting, are stored.
+  // How many posted segments, counted in the order of posting, are stored. Hands waiting ones to
+  // the threads, and rethrows a thread's error.
   [[nodiscard]] size_t wal_segments_stored() const;
   // Waits for all of them, calling the pause point.
   void DrainWal();
 
   void SetMaxRate(uint64_t bytes_per_second);
-  // The newest WAL position there is: a damaged page with a greater LSN is no page in flight.
+  // The newest WAL position there is: a damaged page with a greater LSN is no page in flight. To be
+  // called at every pause point; CopyCluster() begins with one. Any thread.
   void PublishWalPosition(uint64_t lsn);
 
   // Adds to the second section: control file, backup_label, histories, configuration.

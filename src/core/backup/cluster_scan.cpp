@@ -32,6 +32,14 @@ std::optional<std::string> ReadLinkIfExists(const std::string& path) {
   }
 }
 
+std::optional<struct stat> StatFileIfReachable(const std::string& path) {
+  try {
+    return StatFile(path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 FileKind KindOf(const std::optional<RelationFileName>& relation) {
   if (!relation) return FileKind::kOther;
   switch (relation->fork) {
@@ -179,7 +187,7 @@ std::optional<ScannedEntry> ClusterScan::VisitLink(const std::string& name,
   const std::string disk_path = JoinPath(facts_.data_directory, path);
   // pg_wal on another disk comes back as a directory.
   if (level.path == kWal || RuleForDirectory(path) == PathRule::kEmptyDirectory) {
-    const auto target = StatFile(disk_path);
+    const auto target = StatFileIfReachable(disk_path);
     const bool is_directory = target && S_ISDIR(target->st_mode);
     ScannedEntry scanned = MakeEntry(EntryKind::kDirectory, path, is_directory ? *target : status);
     if (!is_directory) scanned.entry.mode = 0700;
@@ -189,7 +197,7 @@ std::optional<ScannedEntry> ClusterScan::VisitLink(const std::string& name,
   if (level.path == kTablespaces && IsOid(name)) return VisitTablespace(name, status);
   if (RuleForFile(path) != PathRule::kInclude) return std::nullopt;
   if (level.path.empty() && name.ends_with(".conf")) {
-    const auto target = StatFile(disk_path);
+    const auto target = StatFileIfReachable(disk_path);
     if (target && S_ISREG(target->st_mode)) {
       ScannedEntry scanned = MakeEntry(EntryKind::kFile, std::move(path), *target);
       scanned.follows_link = true;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <limits>
 #include <span>
 #include <utility>
 
@@ -36,6 +35,10 @@ bool CopyRange(CopyEnvironment* environment, Worker* worker, const SourceFile& s
     environment->progress->bytes_done += count;
   }
   return true;
+}
+
+uint64_t PartBytes(const ScannedEntry& scanned) {
+  return kPartBytes * (scanned.entry.size_bytes / (kPartBytes * kPartsLimit) + 1);
 }
 
 // Parts hold whole bytes of visibility bits, so these can be put one after the other.
@@ -76,10 +79,8 @@ std::optional<CopiedEntry> CopyWholeFile(CopyEnvironment* environment, Worker* w
 }
 
 uint32_t FileInParts::CountParts(const ScannedEntry& scanned) {
-  if (!scanned.relation) return 1;
-  const uint64_t parts = (scanned.entry.size_bytes + kPartBytes - 1) / kPartBytes;
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(parts, 1, std::numeric_limits<uint32_t>::max()));
+  if (!scanned.relation || scanned.entry.size_bytes == 0) return 1;
+  return static_cast<uint32_t>((scanned.entry.size_bytes - 1) / PartBytes(scanned) + 1);
 }
 
 FileInParts::FileInParts(CopyEnvironment* environment, EntryQueue* queue, uint64_t slot,
@@ -88,6 +89,7 @@ FileInParts::FileInParts(CopyEnvironment* environment, EntryQueue* queue, uint64
       queue_(queue),
       slot_(slot),
       scanned_(std::move(scanned)),
+      part_bytes_(PartBytes(scanned_)),
       parts_left_(CountParts(scanned_)),
       pieces_(parts_left_) {}
 
@@ -107,9 +109,9 @@ void FileInParts::CopyPart(uint32_t part, Worker* worker) {
       // The last part takes what the file grew by since the scan; the parts of a file that shrank
       // may be empty.
       const bool is_last = part + 1 == pieces_.size();
-      const uint64_t begin = part * kPartBytes;
+      const uint64_t begin = part * part_bytes_;
       const uint64_t end =
-          is_last ? source->size_bytes() : std::min(source->size_bytes(), begin + kPartBytes);
+          is_last ? source->size_bytes() : std::min(source->size_bytes(), begin + part_bytes_);
       if (!CopyRange(environment_, worker, *source, begin, end, &pieces_[part].map,
                      &pieces_[part].damage, nullptr)) {
         return;

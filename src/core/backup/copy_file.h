@@ -15,8 +15,10 @@
 
 namespace backup_ext {
 
-// A large file is cut into parts of this size, so that several threads can share it.
+// A large file is cut into parts, so that several threads can share it: of this size, or of a
+// multiple where there would be too many.
 inline constexpr uint64_t kPartBytes = 8ULL * 1024 * 1024;
+inline constexpr uint32_t kPartsLimit = 4096;
 
 // Copies a whole file that is open, in one thread. Nothing when the run is to stop.
 [[nodiscard]] std::optional<CopiedEntry> CopyWholeFile(CopyEnvironment* environment, Worker* worker,
@@ -53,6 +55,7 @@ class FileInParts {
   EntryQueue* queue_;
   const uint64_t slot_;
   const ScannedEntry scanned_;
+  const uint64_t part_bytes_;
 
   std::mutex mutex_;  // guards what follows, but not the pieces: each is its own part's
   bool opened_ = false;

@@ -48,6 +48,8 @@ void CheckFirstPageOnDisk(int fd, const ClusterFacts& facts, const std::string& 
 }  // namespace
 
 void WalCopier::Post(const std::string& file_name, uint64_t bytes) {
+  // Not an error: the pause point goes on posting while the packs are closed.
+  if (is_closed_) return;
   const uint32_t segment_bytes = environment_->facts.wal_segment_bytes;
   (void)ParseName(file_name, segment_bytes);
   if (bytes == 0 || bytes > segment_bytes) {
@@ -70,7 +72,9 @@ void WalCopier::Advance() {
     waiting_.pop_front();
   }
   while (auto outcome = queue_.TakeNext()) {
-    if (outcome->copied) entries_.push_back(std::move(outcome->copied->entry));
+    if (!outcome->copied) continue;
+    entries_.push_back(std::move(outcome->copied->entry));
+    ++stored_;
   }
 }
 
@@ -79,6 +83,11 @@ void WalCopier::Drain() {
     loop_->Wait();
     Advance();
   }
+}
+
+std::vector<ManifestEntry> WalCopier::TakeEntries() {
+  is_closed_ = true;
+  return std::exchange(entries_, {});
 }
 
 void CopyWalSegment(CopyEnvironment* environment, Worker* worker, EntryQueue* queue, uint64_t slot,

@@ -19,16 +19,17 @@ class WalCopier {
   // `loop` may be made later: it is not used before Post().
   WalCopier(CopyEnvironment* environment, RunLoop* loop) : environment_(environment), loop_(loop) {}
 
-  // May be called from the pause point. Throws Error(kInvalidArgument) for a name that is no
-  // segment's.
+  // May be called from the pause point. Does nothing after TakeEntries(). Throws
+  // Error(kInvalidArgument) for a name that is no segment's.
   void Post(const std::string& file_name, uint64_t bytes);
   // Hands to the threads what they have room for, and takes what they finished.
   void Advance();
   // Waits for all of them.
   void Drain();
   // Counted in the order of posting.
-  [[nodiscard]] size_t stored() const { return entries_.size(); }
-  [[nodiscard]] std::vector<ManifestEntry> TakeEntries() { return std::move(entries_); }
+  [[nodiscard]] size_t stored() const { return stored_; }
+  // Ends it: what is posted later is WAL that the backup does not need.
+  [[nodiscard]] std::vector<ManifestEntry> TakeEntries();
 
  private:
   struct Segment {
@@ -41,6 +42,8 @@ class WalCopier {
   EntryQueue queue_;
   std::deque<Segment> waiting_;
   std::vector<ManifestEntry> entries_;
+  size_t stored_ = 0;
+  bool is_closed_ = false;
 };
 
 // One segment's first `bytes`. Throws Error(kDamaged) when the file is shorter, or is not the

@@ -10,6 +10,7 @@ namespace backup_ext {
 std::span<std::byte> SharedFrame::Reserve(size_t size_bytes) {
   if (plain_.size() + size_bytes > kFramePlainLimitBytes) Flush();
   const size_t begin = plain_.size();
+  if (begin == 0) plain_.reserve(kFramePlainLimitBytes);
   plain_.resize(begin + size_bytes);
   return std::span(plain_).subspan(begin);
 }

@@ -35,7 +35,14 @@ std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
   source.entry_ = scanned.entry;
   // O_NONBLOCK: a named pipe that took the file's place must not hold us for ever.
   const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (scanned.follows_link ? 0 : O_NOFOLLOW);
-  std::optional<FileDescriptor> file = OpenFileIfExists(source.disk_path_, flags);
+  std::optional<FileDescriptor> file;
+  try {
+    file = OpenFileIfExists(source.disk_path_, flags);
+  } catch (const Error& error) {
+    if (!scanned.follows_link) throw;
+    // It lies outside of the data directory: the server may have no right to read it.
+    *warning = error.message();
+  }
   if (!file) return std::nullopt;
   source.file_ = *std::move(file);
 

@@ -25,9 +25,11 @@ bool IsExcludedAsUnlogged(const InitForks& init_forks, const RelationFileName& f
 }
 
 std::set<std::string> FindLateUnlogged(const std::string& data_directory,
-                                       const KnownInitForks& known) {
+                                       const KnownInitForks& known,
+                                       const std::function<void()>& turn) {
   std::set<std::string> paths;
   for (const auto& [directory, then] : known) {
+    turn();
     const auto names = ReadDirectory(JoinPath(data_directory, directory));
     if (!names) continue;  // the database was dropped: replay drops it too
     const InitForks now = FindInitForks(*names);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -27,7 +28,9 @@ using KnownInitForks = std::map<std::string, InitForks>;
 // stop the end of recovery, which makes it from the init fork and finds it there. Holds every fork
 // and segment that is on disk now, and the first segment of each fork whether or not it is: a path
 // that was never copied does no harm. Segments of a relation do not go before the relation does.
+// Calls `turn` before each directory.
 [[nodiscard]] std::set<std::string> FindLateUnlogged(const std::string& data_directory,
-                                                     const KnownInitForks& known);
+                                                     const KnownInitForks& known,
+                                                     const std::function<void()>& turn);
 
 }  // namespace backup_ext

@@ -191,7 +191,8 @@ std::vector<Stage> ListStages(const std::string& staging_directory) {
 Stage FindStage(const std::string& staging_directory, std::string_view stage_id) {
   if (!IsStageId(stage_id)) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("\"{}\" is not the id of a stage", stage_id));
+                fmt::format("\"{}\" is not the id of a stage", stage_id), "",
+                "See backup_staged() for the stages that exist.");
   }
   auto stage = ReadStage(staging_directory, std::string(stage_id));
   if (!stage) {

@@ -2,6 +2,7 @@
 #include "restore/stage_settings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

@@ -80,7 +80,8 @@ void CheckEmpty(const std::string& directory) {
 std::string CleanDirectoryPath(const std::string& directory) {
   const auto refuse = [&](const char* why) {
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("cannot restore into directory \"{}\"", directory), why);
+                 fmt::format("cannot restore into directory \"{}\"", directory), why,
+                 "Name a directory that is empty or does not exist, by its absolute path.");
   };
   if (directory.empty() || directory[0] != '/') throw refuse("It must be an absolute path.");
   if (directory.size() > 1000) throw refuse("The path is too long.");

@@ -44,9 +44,10 @@ class Writing {
       packs_.Extend(reader->packs());
       const bool removed =
           !reader->in_second_section() && request_.plan->removed.count(entry->path) != 0;
-      if (removed) {
+      if (removed && FateOf(*entry) != Fate::kSkip) {
         progress_->bytes_total -= entry->size_bytes;
-      } else {
+        progress_->files_total -= 1;
+      } else if (!removed) {
         Place(std::move(*entry));
       }
       MaybePause();

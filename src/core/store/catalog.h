@@ -29,14 +29,15 @@ struct Catalog {
 // Writes the record: from then on the backup exists.
 void CommitBackup(const Repository& repository, const BackupRecord& record);
 
-// Record, then manifest, then its own packs that no other record lists. Missing parts are no error.
-// The caller holds the writer's lock.
+// Record, then manifest, then its own packs that no other record lists. Missing parts are no error,
+// so it can be done again after a crash. While another record is unreadable its packs stay, for a
+// later sweep. The caller holds the writer's lock.
 void RemoveBackup(const Repository& repository, std::string_view backup_id);
 
 // Removes what crashed or cancelled backups left: objects below backups/ and packs/ of ids that
 // have no record and whose packs no record lists, and temporaries. The caller holds the writer's
-// lock, so no backup is running. Returns the bytes freed. When any record is unreadable nothing
-// is removed but temporaries.
+// lock, so no backup is running. Returns the bytes freed, temporaries not counted. When any record
+// is unreadable nothing is removed but temporaries.
 uint64_t SweepUnreferenced(const Repository& repository);
 
 }  // namespace backup_ext

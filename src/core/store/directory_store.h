@@ -5,6 +5,9 @@
 // durably. Every path is resolved below a descriptor of the root with
 // openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS): no link inside the repository is followed, and a
 // repository that was unmounted or replaced meanwhile is an error, not another directory.
+//
+// Names below tmp/ are reserved. What others put into the directory (lost+found, links, pipes) is
+// not listed; opening it is Error(kDamaged).
 #pragma once
 
 #include <memory>

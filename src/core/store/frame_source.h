@@ -13,7 +13,7 @@
 namespace backup_ext {
 
 // Opens packs on first use and checks their header (right cluster, right pack). One a thread; holds
-// a few packs open. `packs` is the manifest's table; set it anew when it grew.
+// a few packs open. The repository must outlive it.
 class FrameSource {
  public:
   explicit FrameSource(const Repository& repository);

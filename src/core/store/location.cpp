@@ -16,6 +16,9 @@ namespace backup_ext {
 namespace {
 
 constexpr size_t kLocationLimitBytes = 1000;
+constexpr std::string_view kAccessHint =
+    "The user that runs the server must be able to write there. Change the owner or the mode of "
+    "the directory, or set backup_ext.repository to another one.";
 constexpr std::string_view kOutsideHint =
     "The repository must be outside the data directory and every tablespace, so that losing them "
     "does not lose the backups. Set backup_ext.repository to another directory.";
@@ -52,9 +55,7 @@ bool HasAncestorOrSelf(std::string path, const struct stat& wanted) {
 void CheckAccess(const std::string& path, std::string_view what) {
   if (faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) == 0) return;
   const Error error = SystemError(fmt::format("write to {} \"{}\"", what, path), errno);
-  throw Error(error.code(), error.message(), {},
-              "The user that runs the server must be able to write there. Change the owner or the "
-              "mode of the directory, or set backup_ext.repository to another one.");
+  throw Error(error.code(), error.message(), {}, std::string(kAccessHint));
 }
 
 void CheckExisting(const std::string& location, const struct stat& status) {
@@ -92,8 +93,16 @@ void CheckMissing(const std::string& location) {
   CheckAccess(parent, "the repository's parent directory");
 }
 
+std::string ResolveLocation(const std::string& location) {
+  try {
+    return ResolvePath(location);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.message(), error.detail(), std::string(kAccessHint));
+  }
+}
+
 void CheckApart(const std::string& location, const std::string& forbidden) {
-  const std::string resolved = ResolvePath(location);
+  const std::string resolved = ResolveLocation(location);
   const std::string other = ResolvePath(forbidden);
   const std::optional<struct stat> location_status = StatFile(resolved);
   const std::optional<struct stat> other_status = StatFile(other);

@@ -106,6 +106,23 @@ TEST_F(CopyFileTest, FixesTheSizeWhenAFileIsOpened) {
   EXPECT_EQ(entry.map.all_visible.size(), 2060U / 8 + 1);
 }
 
+TEST_F(CopyFileTest, BoundsTheNumberOfParts) {
+  ScannedEntry scanned;
+  scanned.relation = RelationFileName{16384};
+  const std::vector<std::pair<uint64_t, uint32_t>> cases = {
+      {0, 1},
+      {1, 1},
+      {kPartBytes, 1},
+      {kPartBytes + 1, 2},
+      {kPartBytes * kPartsLimit - 1, kPartsLimit},
+      {uint64_t{1} << 60, kPartsLimit}};
+  for (const auto& [size_bytes, parts] : cases) {
+    scanned.entry.size_bytes = size_bytes;
+    EXPECT_LE(FileInParts::CountParts(scanned), parts);
+    EXPECT_GE(FileInParts::CountParts(scanned), parts == kPartsLimit ? parts - 1 : parts);
+  }
+}
+
 TEST_F(CopyFileTest, LeavesOutAFileThatVanished) {
   Write("base/5/16384", MakePages(2050, 0x1000, 1));
   Write("base/5/16385", MakePages(1, 0x1000, 1));
@@ -215,7 +232,7 @@ TEST_F(ChangingClusterTest, LooksForInitForksInTablespacesToo) {
 }
 
 TEST_F(ChangingClusterTest, FindsNothingLateInADroppedDatabase) {
-  EXPECT_THAT(FindLateUnlogged(facts.data_directory, {{"base/99999", {}}}), IsEmpty());
+  EXPECT_THAT(FindLateUnlogged(facts.data_directory, {{"base/99999", {}}}, [] {}), IsEmpty());
 }
 
 }  // namespace

@@ -232,6 +232,14 @@ TEST_F(ClusterScanTest, FollowsALinkedConfigurationFile) {
   EXPECT_THAT(warnings, IsEmpty());
 }
 
+TEST_F(ClusterScanTest, WarnsOfAConfigurationFileThatItCannotRead) {
+  if (geteuid() == 0) GTEST_SKIP() << "root reads everything";
+  WriteFileDurably(directory / "elsewhere.conf", AsBytes("x"), 0000);
+  Link("../elsewhere.conf", "postgresql.conf");
+  EXPECT_FALSE(Backup().Has("postgresql.conf"));
+  EXPECT_THAT(warnings, ElementsAre(testing::HasSubstr("Permission denied")));
+}
+
 TEST_F(ClusterScanTest, PassesOverWhatVanishes) {
   for (const char* path : {"base/16400", "base/16401", "base/16402"}) {
     MakeClusterDirectory(path);

@@ -82,6 +82,24 @@ TEST_F(CopyWalTest, TellsProgressWithoutDraining) {
   EXPECT_EQ(run->wal_segments_stored(), 37U);
 }
 
+TEST_F(CopyWalTest, TakesNothingMoreOnceItFinishes) {
+  for (uint64_t number = 3; number < 5; ++number) WriteSegment(number);
+  const auto run = NewRun();
+  run->CopyCluster(kTestStartLsn);
+  run->PostWalSegment(Name(3), kTestWalSegmentBytes);
+  run->DrainWal();
+  server.on_pause = [&] {
+    if (progress.phase == Phase::kCommitting) run->PostWalSegment(Name(4), kTestWalSegmentBytes);
+  };
+  usleep(110'000);
+  const int pauses = server.pauses;
+  run->AddSuppliedFile({EntryKind::kFile, FileKind::kOther, "backup_label", {}, {}, 0600});
+  const StoredBackup backup = Finish(run.get());
+  EXPECT_GT(server.pauses, pauses);
+  EXPECT_EQ(backup.second.size(), 2U);
+  EXPECT_EQ(run->wal_segments_stored(), 1U);
+}
+
 TEST_F(CopyWalTest, RefusesARecycledSegment) {
   Write("pg_wal/" + Name(3), MakeWalSegment(1, 7, 1));
   const auto error = ErrorOfSegment(Name(3), kTestWalSegmentBytes);

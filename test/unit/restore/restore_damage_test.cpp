@@ -71,7 +71,7 @@ TEST_F(RestoreDamage, IsNamedAndLeavesNothing) {
       {"pack, gone",
        {},
        [](auto& root) { RemoveFile(root + kPackPath); },
-       "could not restore file \"PG_VERSION\""},
+       "the pack does not exist"},
       {"pack, last frame",
        {},
        [](auto& root) { FlipByte(root + kPackPath, -20); },

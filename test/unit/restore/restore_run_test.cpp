@@ -2,6 +2,7 @@
 #include "restore/restore_run.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "restore/restore_test_support.h"
 
@@ -110,6 +111,32 @@ TEST_F(RestoreTest, RemovedFilesAreLeftOut) {
   EXPECT_FALSE(StatLink(InStage("base/1/16384")));
   EXPECT_TRUE(StatLink(InStage("base/1/1259")));
   EXPECT_EQ(progress_.bytes_done.load(), progress_.bytes_total.load());
+  EXPECT_EQ(progress_.files_done.load(), progress_.files_total.load());
+}
+
+TEST_F(RestoreTest, RootGivesEverythingToTheOriginsOwner) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  backup_.AddMinimum();
+  for (ManifestEntry& entry : backup_.first) {
+    if (entry.path != "global") continue;
+    entry.uid = 54321;
+    entry.gid = 54322;
+  }
+  backup_.AddTablespace(16400, "/srv/t");
+  backup_.AddFile("pg_tblspc/16400/made/on/the/way", "x");
+  backup_.AddConfiguration("etc/1", "/etc/x", "x");
+  backup_.Commit();
+  const StageResult result = Restore();
+  std::vector<std::string> paths = {stage_, stage_ + ".tablespaces", result.socket_directory};
+  for (const std::string& path : TreeOf(stage_)) paths.push_back(InStage(path));
+  for (const std::string& path : TreeOf(stage_ + ".tablespaces")) {
+    paths.push_back(stage_ + ".tablespaces/" + path);
+  }
+  for (std::string& path : paths) {
+    if (path.back() == '/') path.pop_back();
+    EXPECT_EQ(StatLink(path)->st_uid, 54321U) << path;
+    EXPECT_EQ(StatLink(path)->st_gid, 54322U) << path;
+  }
 }
 
 TEST_F(RestoreTest, SignalsAndPidFilesAreNeverRestored) {
@@ -153,7 +180,7 @@ TEST_F(RestoreTest, ALongPathGetsItsSocketInTmp) {
   backup_.Commit();
   stage_ = directory_ / std::string(120, 'd');
   const StageResult result = Restore();
-  EXPECT_EQ(result.socket_directory, std::string("/tmp/backup_ext-") + kTestStageId);
+  EXPECT_EQ(result.socket_directory, "/tmp/backup_ext-" + stage_id_);
   EXPECT_EQ(ModeOf(result.socket_directory), 0700U);
   RemoveTree(result.socket_directory);
 }
@@ -256,11 +283,9 @@ TEST_F(RestoreTest, ABackupOfAStageCanBeRestored) {
   backup_.AddConfiguration("etc/1", "/etc/postgresql.conf", "new");
   backup_.Commit();
   static_cast<void>(Restore());
-  EXPECT_THAT(ReadText(InStage("backup_ext_stage/stage.json")), HasSubstr(kTestStageId));
+  EXPECT_THAT(ReadText(InStage("backup_ext_stage/stage.json")), HasSubstr(stage_id_));
   EXPECT_EQ(ReadText(InStage("backup_ext_conf/1-postgresql.conf")), "old");
-  EXPECT_EQ(
-      ReadText(InStage(std::string("backup_ext_conf.") + kTestStageId + "/1-postgresql.conf")),
-      "new");
+  EXPECT_EQ(ReadText(InStage("backup_ext_conf." + stage_id_ + "/1-postgresql.conf")), "new");
 }
 
 TEST_F(RestoreTest, EverythingIsInTheManifestForPgVerifybackup) {
@@ -295,13 +320,13 @@ TEST_F(RestoreTest, AnErrorOfThePausePointLeavesNothing) {
     });
     canceled = error.has_value();
     if (!canceled) break;
-    EXPECT_EQ(error->code(), ErrorCode::kCanceled);
+    ASSERT_EQ(error->code(), ErrorCode::kCanceled) << error->message();
     EXPECT_FALSE(StatLink(stage_)) << stop_at;
     EXPECT_FALSE(StatLink(stage_ + ".tablespaces"));
-    EXPECT_FALSE(StatLink(std::string("/tmp/backup_ext-") + kTestStageId));
+    EXPECT_FALSE(StatLink("/tmp/backup_ext-" + stage_id_));
   }
   EXPECT_GT(stop_at, 3);
-  RemoveTree(std::string("/tmp/backup_ext-") + kTestStageId);
+  RemoveTree("/tmp/backup_ext-" + stage_id_);
 }
 
 TEST_F(RestoreTest, AnEmptyDirectoryIsUsedAndLeftEmptyAfterAnError) {

@@ -35,7 +35,6 @@ inline constexpr uint64_t kTestSystemIdentifier = 7654321098765432109ULL;
 inline constexpr uint32_t kTestWalSegmentBytes = 1024 * 1024;
 inline constexpr uint32_t kTestPageBytes = 8192;
 inline constexpr const char* kTestBackupId = "20261123-103245-9f3a2c1b";
-inline constexpr const char* kTestStageId = "stage-20261123-110000-00c0ffee";
 
 class TemporaryDirectory {
  public:
@@ -316,7 +315,7 @@ class RestoreTest : public testing::Test {
 
   StageOptions Options() {
     StageOptions options;
-    options.stage_id = kTestStageId;
+    options.stage_id = stage_id_;
     options.directory = stage_;
     options.threads = 2;
     options.forbidden = {directory_ / "repository"};
@@ -330,6 +329,8 @@ class RestoreTest : public testing::Test {
   [[nodiscard]] std::string InStage(const std::string& path) const { return stage_ + "/" + path; }
 
   TemporaryDirectory directory_;
+  // Of its own: a long path puts a directory named after it into /tmp.
+  std::string stage_id_ = NewStageId(Now());
   std::string stage_ = directory_ / "copy";
   BackupBuilder backup_;
   Progress progress_;

@@ -18,7 +18,7 @@ class StageSettings : public testing::Test {
     record_.start_lsn = 1;
     record_.stop_lsn = 2;
     record_.server_version_num = 150018;
-    facts_.stage_id = kTestStageId;
+    facts_.stage_id = "stage-20261123-110000-00c0ffee";
     facts_.directory = "/srv/stage";
     facts_.socket_directory = "/srv/stage/backup_ext_stage/socket";
   }
@@ -28,7 +28,8 @@ class StageSettings : public testing::Test {
 };
 
 TEST_F(StageSettings, EveryLineIsOneTheServerReads) {
-  for (const std::string_view line : LinesOf(Text("work_mem = 1\n\n# x\n"))) {
+  const std::string text = Text("work_mem = 1\n\n# x\n");
+  for (const std::string_view line : LinesOf(text)) {
     EXPECT_TRUE(line.empty() || line[0] == '#' || !SettingOfLine(line).empty()) << line;
   }
 }

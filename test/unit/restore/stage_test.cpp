@@ -14,8 +14,8 @@ using testing::HasSubstr;
 class StageTest : public RestoreTest {
  protected:
   StageTest() {
-    stage_ = staging_ + "/" + kTestStageId;
-    description_.stage_id = kTestStageId;
+    stage_ = staging_ + "/" + stage_id_;
+    description_.stage_id = stage_id_;
     description_.directory = stage_;
     description_.backup_id = kTestBackupId;
     description_.target = "latest";
@@ -35,12 +35,12 @@ class StageTest : public RestoreTest {
     WriteStage(staging_, description_);
   }
   void ExpectRefused(const char* text) {
-    const auto error = ErrorOf([&] { DiscardStage(staging_, kTestStageId); });
+    const auto error = ErrorOf([&] { DiscardStage(staging_, stage_id_); });
     ASSERT_TRUE(error);
     EXPECT_EQ(error->code(), ErrorCode::kNotInPrerequisiteState) << error->message();
     EXPECT_THAT(error->message(), HasSubstr(text));
     EXPECT_TRUE(StatLink(stage_));
-    EXPECT_TRUE(StatLink(staging_ + "/" + kTestStageId + ".json"));
+    EXPECT_TRUE(StatLink(staging_ + "/" + stage_id_ + ".json"));
   }
   std::string staging_ = directory_ / "stages";
   Stage description_;
@@ -48,7 +48,7 @@ class StageTest : public RestoreTest {
 
 TEST_F(StageTest, ComesBackAsWritten) {
   Build();
-  const Stage stage = FindStage(staging_, kTestStageId);
+  const Stage stage = FindStage(staging_, stage_id_);
   EXPECT_EQ(stage.directory, stage_);
   EXPECT_EQ(stage.backup_id, kTestBackupId);
   EXPECT_EQ(stage.target, "latest");
@@ -62,25 +62,25 @@ TEST_F(StageTest, ComesBackAsWritten) {
 TEST_F(StageTest, ListIsNewestFirstAndHidesNothing) {
   EXPECT_TRUE(ListStages(staging_).empty());
   WriteStage(staging_, description_);
-  description_.stage_id = "stage-20261124-110000-00c0ffee";
+  description_.stage_id = "stage-20991124-110000-00c0ffee";
   description_.state = "building";
   description_.builder_pid = getpid();
   description_.builder_started_at = "1";  // somebody else had this pid
   WriteStage(staging_, description_);
-  WriteFileDurably(staging_ + "/stage-20261122-110000-00c0ffee.json", AsBytes("{ not json"));
+  WriteFileDurably(staging_ + "/stage-20201122-110000-00c0ffee.json", AsBytes("{ not json"));
   WriteFileDurably(staging_ + "/notes.json", AsBytes("{}"));
   const std::vector<Stage> stages = ListStages(staging_);
   ASSERT_EQ(stages.size(), 3U);
-  EXPECT_EQ(stages[0].stage_id, "stage-20261124-110000-00c0ffee");
+  EXPECT_EQ(stages[0].stage_id, "stage-20991124-110000-00c0ffee");
   EXPECT_EQ(stages[0].state, "failed");
-  EXPECT_EQ(stages[1].stage_id, kTestStageId);
+  EXPECT_EQ(stages[1].stage_id, stage_id_);
   EXPECT_EQ(stages[1].state, "missing");
-  EXPECT_EQ(stages[2].stage_id, "stage-20261122-110000-00c0ffee");
+  EXPECT_EQ(stages[2].stage_id, "stage-20201122-110000-00c0ffee");
   EXPECT_EQ(stages[2].state, "failed");
 }
 
 TEST_F(StageTest, UnknownOnesAreErrors) {
-  const auto missing = ErrorOf([&] { static_cast<void>(FindStage(staging_, kTestStageId)); });
+  const auto missing = ErrorOf([&] { static_cast<void>(FindStage(staging_, stage_id_)); });
   ASSERT_TRUE(missing);
   EXPECT_EQ(missing->code(), ErrorCode::kNotFound);
   EXPECT_FALSE(missing->hint().empty());
@@ -92,18 +92,18 @@ TEST_F(StageTest, UnknownOnesAreErrors) {
 TEST_F(StageTest, DiscardRemovesEverything) {
   Build();
   EXPECT_TRUE(StatLink(stage_ + ".tablespaces/16400/x"));
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_TRUE(std::filesystem::is_empty(staging_));
 }
 
 TEST_F(StageTest, DiscardRemovesTheSocketDirectoryInTmp) {
   staging_ = directory_ / std::string(100, 'd');
-  stage_ = staging_ + "/" + kTestStageId;
+  stage_ = staging_ + "/" + stage_id_;
   description_.directory = stage_;
   Build();
-  const std::string socket = std::string("/tmp/backup_ext-") + kTestStageId;
+  const std::string socket = "/tmp/backup_ext-" + stage_id_;
   EXPECT_TRUE(StatLink(socket));
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_FALSE(StatLink(socket));
 }
 
@@ -130,7 +130,7 @@ TEST_F(StageTest, DiscardRefusesARunningServer) {
   ExpectRefused("a server is running there");
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_FALSE(StatLink(stage_));
 }
 
@@ -138,7 +138,7 @@ TEST_F(StageTest, AStalePidFileIsNoServer) {
   Build();
   // Alive, but in another directory.
   WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("{}\n{}\n", getpid(), stage_)));
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_FALSE(StatLink(stage_));
 }
 
@@ -153,7 +153,7 @@ TEST_F(StageTest, DiscardOfAHalfMadeOneWorks) {
   MakeDirectories(stage_ + "/backup_ext_stage");
   description_.state = "building";
   WriteStage(staging_, description_);
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_TRUE(std::filesystem::is_empty(staging_));
 }
 
@@ -164,7 +164,7 @@ TEST_F(StageTest, DiscardNeverFollowsALink) {
   WriteFileDurably(precious + "/x", AsBytes("x"));
   ASSERT_EQ(symlink(precious.c_str(), InStage("base/link").c_str()), 0);
   ASSERT_EQ(symlink(precious.c_str(), InStage("link").c_str()), 0);
-  DiscardStage(staging_, kTestStageId);
+  DiscardStage(staging_, stage_id_);
   EXPECT_EQ(ReadText(precious + "/x"), "x");
 }
 

@@ -78,8 +78,8 @@ TEST_F(TargetPlaceTest, ForbiddenPlacesAreRefused) {
   ExpectRefused(directory_.path(), ErrorCode::kInvalidArgument, "which is in use", {live});
   ExpectRefused(directory_ / "live/new", ErrorCode::kInvalidArgument, "which is in use",
                 {directory_ / "alias"});
-  ExpectRefused(directory_ / "live", ErrorCode::kInvalidArgument, "which is in use",
-                {directory_ / "live.tablespaces/16400"});
+  ExpectRefused(directory_ / "new", ErrorCode::kInvalidArgument, "which is in use",
+                {directory_ / "new.tablespaces/16400"});
 }
 
 TEST_F(RestoreTest, ANotEmptyDirectoryIsUntouched) {

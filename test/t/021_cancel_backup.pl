@@ -1,0 +1,88 @@
+# A backup is ended by every means in every phase: it leaves no backup in the list, no backup mode, no
+# slot and no object, and the next one works.
+use strict;
+use warnings;
+use BackupExtFaults qw(state_of is_unchanged works_again hold_copying release_copying
+  hold_checkpointer hold_in_phase let_go wait_until start_sql set_and_reload
+  backup_mode_writes_pages ways_to_cancel waiting_call cancel stop_server);
+use BackupExtTest qw(new_node);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# full_page_writes off: then whole pages in the WAL give backup mode away.
+my $node = new_node('main', conf => { full_page_writes => 'off', 'backup_ext.workers' => 2 });
+$node->safe_psql('postgres', 'CREATE TABLE kept AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g');
+my $call = 'SELECT backup_now()';
+
+# phase => how a backup is held in it: returns (run, process that stands still or undef).
+my %phases = (
+	'waiting for checkpoint' => sub {
+		my ($way) = @_;
+		my $checkpointer = hold_checkpointer($node);
+		my $run = start_sql($node, waiting_call($call, $way));
+		wait_until(
+			sub {
+				$node->safe_psql('postgres', q{SELECT count(*) FROM backup_progress()
+					WHERE phase = 'waiting for checkpoint' AND pid IS NOT NULL});
+			},
+			'the backup waits for the checkpoint');
+		return ($run, $checkpointer);
+	},
+	'copying files' => sub {
+		my ($way) = @_;
+		return (hold_copying($node, waiting_call($call, $way)), undef);
+	},
+	'waiting for WAL' => sub {
+		my ($way) = @_;
+		return hold_in_phase($node, waiting_call($call, $way), 'waiting for WAL');
+	});
+my %release = ('copying files' => sub { release_copying($node) });
+
+works_again($node, 'at the beginning', stage => 1);
+my $before = state_of($node);
+
+# Shows what the checks below would see if backup mode were still on.
+ok(!backup_mode_writes_pages($node), 'before a backup no whole page goes into the WAL');
+my $run = hold_copying($node, waiting_call($call));
+ok(backup_mode_writes_pages($node), 'control: during a backup whole pages do');
+cancel($node, (ways_to_cancel())[0], $run, undef, 'control');
+release_copying($node);
+ok(!backup_mode_writes_pages($node), 'and not any more when it was cancelled');
+
+foreach my $phase (sort keys %phases)
+{
+	foreach my $way (ways_to_cancel())
+	{
+		my $what = "$phase, $way->{name}";
+		my ($waiting, $held) = $phases{$phase}->($way);
+		cancel($node, $way, $waiting, $held, $what);
+		let_go($held) if defined $held;
+		$release{$phase}->() if exists $release{$phase};
+		is_unchanged($node, $before, $what);
+		ok(!backup_mode_writes_pages($node), "$what: backup mode is over");
+	}
+
+	my ($waiting, $held) = $phases{$phase}->();
+	stop_server($node, 'fast', $waiting, $held, "$phase, fast shutdown");
+	$release{$phase}->() if exists $release{$phase};
+	is_unchanged($node, $before, "$phase, fast shutdown");
+
+	# What lies in the repository then is for the next backup to sweep.
+	($waiting, $held) = $phases{$phase}->();
+	stop_server($node, 'immediate', $waiting, $held, "$phase, immediate shutdown");
+	$release{$phase}->() if exists $release{$phase};
+	is(state_of($node)->{listed}, $before->{listed},
+		"$phase, immediate shutdown: the list is as before");
+
+	works_again($node, "after all ways to end it in phase \"$phase\"");
+	$before = state_of($node);
+}
+
+my $copy = BackupExtTest::start_stage(BackupExtTest::stage($node, 'latest'));
+is(BackupExtTest::staged_psql($copy, 'postgres', 'SELECT count(*) FROM kept'),
+	'20000', 'the newest backup restores and starts');
+BackupExtTest::stop_stage($copy);
+$node->stop;
+
+done_testing();
