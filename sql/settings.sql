@@ -12,9 +12,9 @@ ALTER SYSTEM SET backup_ext.repository = :'inside';
 ALTER SYSTEM SET backup_ext.staging_directory = :'inside';
 \set VERBOSITY default
 ALTER SYSTEM SET backup_ext.staging_directory = 'relative';
-ALTER SYSTEM SET backup_ext.window = '25:00-05:00';
-ALTER SYSTEM SET backup_ext.window = '02:00';
-ALTER SYSTEM SET backup_ext.window = '02:00-02:00';
+ALTER SYSTEM SET backup_ext."window" = '25:00-05:00';
+ALTER SYSTEM SET backup_ext."window" = '02:00';
+ALTER SYSTEM SET backup_ext."window" = '02:00-02:00';
 ALTER SYSTEM SET backup_ext.compression_level = 0;
 ALTER SYSTEM SET backup_ext.compression_level = 20;
 ALTER SYSTEM SET backup_ext.workers = -1;
@@ -25,16 +25,16 @@ ALTER SYSTEM SET backup_ext.enabled = 'perhaps';
 ALTER SYSTEM SET backup_ext.no_such_setting = 1;
 SET backup_ext.workers = 2;
 
-ALTER SYSTEM SET backup_ext.window = '22:30-04:00';
+ALTER SYSTEM SET backup_ext."window" = '22:30-04:00';
 ALTER SYSTEM SET backup_ext.max_rate = '100MB';
 ALTER SYSTEM SET backup_ext.enabled = off;
 SELECT pg_reload_conf();
 SELECT pg_sleep(0.2);
 \c
-SHOW backup_ext.window;
+SHOW backup_ext."window";
 SHOW backup_ext.max_rate;
 SHOW backup_ext.enabled;
-ALTER SYSTEM RESET backup_ext.window;
+ALTER SYSTEM RESET backup_ext."window";
 ALTER SYSTEM RESET backup_ext.max_rate;
 ALTER SYSTEM RESET backup_ext.enabled;
 SELECT pg_reload_conf();

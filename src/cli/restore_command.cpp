@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "format/names.h"
 #include "interrupt.h"
 #include "progress_bar.h"
-#include "size_text.h"
-#include "format/names.h"
 #include "restore/restore_run.h"
+#include "size_text.h"
 #include "store/catalog.h"
 #include "store/repository.h"
 

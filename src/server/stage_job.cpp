@@ -83,7 +83,15 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   const std::string staging = StagingDirectory(settings);
   const std::string directory = request.directory[0] != '\0' ? std::string(request.directory)
                                                              : JoinPath(staging, request.stage_id);
+  MakeDirectory(staging, 0700);
+  const StageOptions options = {.stage_id = request.stage_id,
+                                .directory = directory,
+                                .threads = WorkerThreads(settings),
+                                .forbidden = ForbiddenDirectories(settings),
+                                .bin_directory = BinDirectory(),
+                                .port = PostPortNumber};
   if (request.safety_backup_id[0] != '\0') {
+    CheckStage(repository, record, options, [&] { PausePoint(*slot); });
     TakeSafetyBackup(request, slot);
     slot->progress.bytes_done = 0;
     slot->progress.bytes_total = 0;
@@ -91,21 +99,14 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
     slot->progress.files_total = 0;
   }
 
-  MakeDirectory(staging, 0700);
   Stage stage = DescribeStage(request, record, directory);
   stage.builder_pid = MyProcPid;
   stage.builder_started_at = ProcessStartTime(MyProcPid);
   WriteStage(staging, stage);
   ScopeExit forget([&] { RemoveFile(JoinPath(staging, stage.stage_id + ".json")); });
 
-  const StageResult result = RestoreToStage(repository, record,
-                                            {.stage_id = stage.stage_id,
-                                             .directory = directory,
-                                             .threads = WorkerThreads(settings),
-                                             .forbidden = ForbiddenDirectories(settings),
-                                             .bin_directory = BinDirectory(),
-                                             .port = PostPortNumber},
-                                            &slot->progress, [&] { PausePoint(*slot); });
+  const StageResult result =
+      RestoreToStage(repository, record, options, &slot->progress, [&] { PausePoint(*slot); });
 
   stage.state = "ready";
   stage.bytes = result.bytes;

@@ -174,16 +174,17 @@ sub works_again
 sub hold_copying
 {
 	my ($node, $sql) = @_;
-	set_and_reload($node, 'backup_ext.max_rate', '8kB', '8kB');
+	# So slow that it can be caught with something written, then so slow that it takes an hour.
+	set_and_reload($node, 'backup_ext.max_rate', '1MB', '1MB');
 	my $run = start_sql($node, $sql // 'SELECT backup_now();');
 	wait_until(sub {
-			# Not before it is past the directories and has begun with a file.
 			return 1 if $node->safe_psql('postgres', q{SELECT count(*) FROM backup_progress()
 				WHERE phase = 'copying files' AND bytes_done > 0});
 			$run->{process}->pump_nb;
 			die "the backup ended before it was held: $run->{error}" if $run->{error} ne '';
 			return 0;
 		}, 'the backup copies');
+	set_and_reload($node, 'backup_ext.max_rate', '8kB', '8kB');
 	return $run;
 }
 

@@ -25,7 +25,7 @@ use Test::More;
 
 use BackupExtTest qw(staged_psql stage start_stage stop_stage take_backup wait_for dump);
 
-our @EXPORT = qw(verify_stage amcheck_copy same_dump balances_agree verify_checksums timeline_of prove_backup
+our @EXPORT = qw(verify_stage amcheck_copy databases_of same_dump balances_agree verify_checksums timeline_of prove_backup
   start_psql finish_psql start_held_backup release_backup finish_held_backup start_storm wait_for_storm
   finish_storm tree_state files_below);
 
@@ -54,9 +54,16 @@ sub amcheck_copy
 		'pg_amcheck', '--all', '--heapallindexed', '--install-missing', '-h', $copy->{host}, '-p',
 		$copy->{port});
 	# The copy is to be compared by dump.
-	my $databases = staged_psql($copy, 'postgres', 'SELECT datname FROM pg_database WHERE datallowconn');
-	staged_psql($copy, $_, 'DROP EXTENSION amcheck') foreach split(/\n/, $databases);
+	staged_psql($copy, $_, 'DROP EXTENSION amcheck') foreach databases_of($copy);
 	return;
+}
+
+# Those that let one in. -2: a DROP DATABASE was under way, as after a crash; it can only be repeated.
+sub databases_of
+{
+	my ($copy) = @_;
+	return split(/\n/, staged_psql($copy, 'postgres',
+			'SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2'));
 }
 
 # Two dumps, or a dump and what has one. Shows the first line that differs, not both dumps.
@@ -117,11 +124,12 @@ sub prove_backup
 	return $stage;
 }
 
-# psql in the background. Nothing of it depends on how fast it is.
+# psql in the background. Settings of its session are name => value.
 sub start_psql
 {
-	my ($node, $sql, $database) = @_;
+	my ($node, $sql, $database, %settings) = @_;
 	my $session = { output => '', error => '' };
+	local $ENV{PGOPTIONS} = join(' ', map { "-c $_=$settings{$_}" } sort keys %settings);
 	$session->{process} = IPC::Run::start(
 		[
 			'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-d',

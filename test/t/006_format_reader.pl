@@ -167,6 +167,8 @@ ok($success, 'it is a repository') or diag($problem);
 is(slurp_file("$into/data/PG_VERSION"), "15\n", 'its first small file');
 is(slurp_file("$into/data/postgresql.auto.conf"), "max_connections = 20\n", 'its second');
 is(-s "$into/data/base/16384", 16384, 'its relation');
+ok(-d "$into/data/pg_tblspc/16393", 'its tablespace');
+ok(!-e "$into/data/base/16390", 'without the file that is removed in the second section');
 is(-s "$into/outside/etc/0-pg_hba.conf", 0, 'its configuration file');
 my ($listed) = run_command([ 'backup_ext', '--repository', $example, 'list', '--json' ]);
 like($listed, qr/"label": "example"/, 'the program lists it too');

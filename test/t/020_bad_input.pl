@@ -386,8 +386,9 @@ foreach my $case (
 	[
 		"$base/read_only/stage", '42501',
 		{
-			message => qr/^could not .*"\Q$base\E\/read_only\/stage": Permission denied$/,
-			hint => qr/./
+			message => qq{could not write to directory "$base/read_only": Permission denied},
+			hint => 'Whoever restores must be able to write there. Change the owner or the mode of '
+			  . 'the directory, or choose another one.'
 		}
 	])
 {

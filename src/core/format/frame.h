@@ -8,9 +8,8 @@
 //   8  4  plain_bytes
 //  12  4  payload_bytes: what follows the header
 //  16 16  XXH3-128 of the plain bytes, canonical form
-//  32  8  XXH3-64 of the payload: not every bit of zstd's format changes what it decompresses to,
-//  and
-//         every changed bit shall be found
+//  32  8  XXH3-64 of the payload: not every bit of zstd's format changes what it decompresses
+//         to, and every changed bit shall be found
 //  40  8  XXH3-64 of bytes 0..39
 //  48     payload
 #pragma once

@@ -1,4 +1,5 @@
 // The names of every object in a repository: built and parsed here and nowhere else.
+// doc/repository_format.md, "Names", lists them.
 //
 // A name is a relative path of components [A-Za-z0-9._-], never "." or "..". It is never written
 // twice: backup ids carry random bits.

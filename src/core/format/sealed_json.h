@@ -1,5 +1,6 @@
 // Small JSON objects that carry a digest of themselves, so that every changed byte is found.
 //
+// Documented in doc/repository_format.md, "Sealed JSON".
 // The text is one JSON document for any tool. Its last member, on a line of its own, is
 //   "digest": "<XXH3-128 of all bytes before that line, hexadecimal>"
 // Text fields that are not UTF-8 (PostgreSQL allows any encoding) are stored as "<name>_hex".

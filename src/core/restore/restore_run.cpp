@@ -82,12 +82,16 @@ class StagedRestore {
         pause_point_(pause_point),
         tree_(CleanDirectoryPath(options.directory)) {}
 
-  StageResult Run() {
+  RestorePlan Check() {
     progress_->phase = Phase::kChecking;
-    Check();
-    const RestorePlan plan = MakePlan(repository_, record_, pause_point_);
+    CheckPlace();
+    RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     CheckFreeSpace(tree_.directory(), record_, plan);
+    return plan;
+  }
 
+  StageResult Run() {
+    const RestorePlan plan = Check();
     ScopeExit abandon([this] { Abandon(); });
     Write(plan);
     abandon.Release();
@@ -98,7 +102,7 @@ class StagedRestore {
   }
 
  private:
-  void Check() {
+  void CheckPlace() {
     if (!IsStageId(options_.stage_id)) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("\"{}\" is not the id of a stage", options_.stage_id));
@@ -163,13 +167,11 @@ class StagedRestore {
   bool socket_made_ = false;
 };
 
-}  // namespace
-
-StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
-                           const StageOptions& options, Progress* progress,
-                           const std::function<void()>& pause_point) {
+// Says of damage which backup it is in.
+template <typename Step>
+auto NamingTheBackup(const BackupRecord& record, const Step& step) {
   try {
-    return StagedRestore(repository, record, options, progress, pause_point).Run();
+    return step();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kDamaged) throw;
     throw Error(ErrorCode::kDamaged,
@@ -178,6 +180,24 @@ StageResult RestoreToStage(const Repository& repository, const BackupRecord& rec
                 error.hint().empty() ? "Restore another backup, and check the repository's storage."
                                      : error.hint());
   }
+}
+
+}  // namespace
+
+void CheckStage(const Repository& repository, const BackupRecord& record,
+                const StageOptions& options, const std::function<void()>& pause_point) {
+  Progress progress;
+  NamingTheBackup(record, [&] {
+    (void)StagedRestore(repository, record, options, &progress, pause_point).Check();
+  });
+}
+
+StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
+                           const StageOptions& options, Progress* progress,
+                           const std::function<void()>& pause_point) {
+  return NamingTheBackup(record, [&] {
+    return StagedRestore(repository, record, options, progress, pause_point).Run();
+  });
 }
 
 }  // namespace backup_ext

@@ -39,6 +39,11 @@ struct StageResult {
   std::string socket_directory;
 };
 
+// Throws what RestoreToStage() would throw before it writes anything, and writes nothing: for a
+// caller that has long work to do first.
+void CheckStage(const Repository& repository, const BackupRecord& record,
+                const StageOptions& options, const std::function<void()>& pause_point);
+
 // Throws Error: kAlreadyExists (directory not empty), kNoSpace (with figures, before anything is
 // written), kInvalidArgument (forbidden place), kDamaged (naming backup, file and place). After an
 // error, and after an exception of `pause_point` (called about every 100 ms), everything that it

@@ -113,6 +113,18 @@ void CheckNotRunning(const std::string& directory) {
       fmt::format("Its process is {}.", pid), "Stop it first, with pg_ctl stop.");
 }
 
+// Somebody who makes the stage a server may move its directory; the links in it still lead to the
+// tablespaces. A discard that was interrupted never leaves this: it removes the tablespaces first.
+void CheckNotMoved(const std::string& directory, std::string_view stage_id) {
+  const std::string tablespaces = TablespacesDirectory(directory);
+  if (StatLink(directory) || !StatLink(tablespaces)) return;
+  throw Error(
+      ErrorCode::kNotInPrerequisiteState,
+      fmt::format("cannot discard stage {}: its directory \"{}\" was moved", stage_id, directory),
+      fmt::format("What was moved may still use the tablespaces in \"{}\".", tablespaces),
+      "Remove them by hand when no server uses them, then discard the stage.");
+}
+
 // A builder that died before it wrote the marker leaves directories and nothing in them.
 bool HoldsOnlyDirectories(const std::string& directory) {
   const auto entries = ReadDirectory(directory);
@@ -215,6 +227,7 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
       CleanDirectoryPath(stage.directory.empty() ? fmt::format("{}/{}", staging_directory, stage_id)
                                                  : stage.directory);
   CheckNotRunning(directory);
+  CheckNotMoved(directory, stage_id);
   // Only the name that this stage itself would have made in /tmp is ever removed there.
   const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
   const auto marker = ReadStageMarker(directory);

@@ -1,9 +1,12 @@
 // Where a restore may write: never over something, never inside or around what is in use.
 #include "restore/target_place.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -75,6 +78,14 @@ void CheckEmpty(const std::string& directory) {
   }
 }
 
+void CheckWritable(const std::string& directory) {
+  if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return;
+  const Error error = SystemError(fmt::format("write to directory \"{}\"", directory), errno);
+  throw Error(error.code(), error.message(), "",
+              "Whoever restores must be able to write there. Change the owner or the mode of the "
+              "directory, or choose another one.");
+}
+
 }  // namespace
 
 std::string CleanDirectoryPath(const std::string& directory) {
@@ -119,6 +130,8 @@ void CheckTargetPlace(const std::string& directory, const std::vector<std::strin
     for (const std::string& other : forbidden) CheckForbidden(place, other);
     CheckEmpty(place);
   }
+  // The parent of a mount point may be closed to us.
+  CheckWritable(StatFile(directory) ? directory : ParentDirectory(directory));
 }
 
 }  // namespace backup_ext

@@ -2,7 +2,7 @@
 //
 // A lock of the operating system on locks/writer.lock (open file description lock): it ends with
 // the process that holds it, however that ends. The file's content says who holds it, for messages
-// only.
+// only. doc/repository_format.md, "Lock".
 #pragma once
 
 #include <memory>

@@ -125,7 +125,7 @@ TEST_F(BackupTest, KnowsTheForks) {
 
 TEST_F(BackupTest, ReadsOddSizedRelationsByBytes) {
   Bytes odd = MakePages(3, 0x1000, 1);
-  odd.resize(odd.size() - 100);
+  odd.resize(3 * kTestPageBytes - 100);
   Write("base/5/16384", odd);
   Bytes large = MakePages(2000, 0x1000, 2);
   large.push_back(std::byte{1});

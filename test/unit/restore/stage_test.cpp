@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "restore/restore_test_support.h"
 
 namespace backup_ext {
@@ -146,7 +148,23 @@ TEST_F(StageTest, DiscardRefusesADirectoryThatIsNotItsOwn) {
   Build();
   WriteFileDurably(InStage("backup_ext_stage/stage.json"), AsBytes("{\"stage_id\": \"other\"}"));
   ExpectRefused("does not carry the marker");
+  WriteFileDurably(
+      InStage("backup_ext_stage/stage.json"),
+      AsBytes("{\"stage_id\": \"stage-20201122-110000-00c0ffee\", \"backup_id\": \"\", "
+              "\"directory\": \"\", \"socket_directory\": \"\"}"));
+  ExpectRefused("does not carry the marker");
   EXPECT_TRUE(StatLink(InStage("PG_VERSION")));
+}
+
+TEST_F(StageTest, DiscardKeepsTheTablespacesOfAMovedDirectory) {
+  Build();
+  std::filesystem::rename(stage_, stage_ + ".moved");
+  const auto error = ErrorOf([&] { DiscardStage(staging_, stage_id_); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::kNotInPrerequisiteState) << error->message();
+  EXPECT_THAT(error->message(), HasSubstr("was moved"));
+  EXPECT_TRUE(StatLink(stage_ + ".moved/pg_tblspc/16400"));
+  EXPECT_TRUE(StatFile(stage_ + ".moved/pg_tblspc/16400/x"));
 }
 
 TEST_F(StageTest, DiscardOfAHalfMadeOneWorks) {

@@ -1,0 +1,137 @@
+# Tablespaces: each comes back in <stage>.tablespaces, wherever it lay, and nothing that is done to a
+# copy ever reaches the files of its origin.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use BackupExtJudges;
+use BackupExtTest qw(new_node take_backup start_stage stop_stage stage staged_psql dump wait_for);
+
+my $node = new_node('main', conf => { autovacuum => 'off', allow_in_place_tablespaces => 'on' });
+my $data = $node->data_dir;
+my $base = PostgreSQL::Test::Utils::tempdir();
+my %locations = (
+	plain => "$base/plain",
+	spaces => "$base/with  two spaces ",
+	odd => "$base/back\\slash \"quoted\" \xC3\xA9",
+	newline => "$base/line\nbreak\\",
+	inside => "$data/inside",
+	in_place => '');
+my $major = $node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int / 10000});
+foreach my $name (sort keys %locations)
+{
+	my $location = $locations{$name};
+	# Another version's files in the same location are none of ours.
+	if ($location ne '')
+	{
+		mkdir($location) or die "could not make \"$location\": $!";
+		mkdir("$location/PG_9.9_209901010") or die;
+		append_to_file("$location/PG_9.9_209901010/1", 'of another version');
+		append_to_file("$location/note", 'of somebody else');
+	}
+	# CREATE TABLESPACE cannot be in a transaction: each by itself.
+	$node->safe_psql('postgres', "CREATE TABLESPACE $name LOCATION E'" . ($location =~ s/\\/\\\\/gr) . "'");
+	$node->safe_psql('postgres', "CREATE TABLE in_$name TABLESPACE $name
+		AS SELECT i, md5(i::text) AS t FROM generate_series(1, 2000) i;
+		CREATE INDEX in_${name}_i ON in_$name (i) TABLESPACE $name;
+		CREATE UNLOGGED TABLE unlogged_$name (i int) TABLESPACE $name");
+}
+$node->safe_psql('postgres', 'CREATE DATABASE other TABLESPACE plain');
+$node->safe_psql('other', 'CREATE TABLE here AS SELECT generate_series(1, 100) AS i;
+	CREATE TABLE there TABLESPACE spaces AS SELECT generate_series(1, 100) AS i');
+my %oid = map { my ($name, $oid) = split(/\|/, $_); $name => $oid }
+  split(/\n/, $node->safe_psql('postgres', 'SELECT spcname, oid FROM pg_tablespace'));
+my $dump = dump($node);
+my $dump_of_other = dump($node, 'other');
+my $backup_id = take_backup($node);
+my $stage = stage($node, $backup_id);
+my $second = stage($node, $backup_id);
+my $place = $stage->{directory};
+
+verify_stage($stage);
+is_deeply(
+	[ sort grep { !/^(\.|backup_ext_stage$)/ } slurp_dir("$place.tablespaces") ],
+	[ sort map { $oid{$_} } grep { $_ ne 'in_place' } keys %locations ],
+	'every tablespace but the one in place has a directory beside the stage');
+foreach my $name (sort grep { $_ ne 'in_place' } keys %locations)
+{
+	is(readlink("$place/pg_tblspc/$oid{$name}"), "$place.tablespaces/$oid{$name}",
+		"$name: the stage's link leads to its own directory");
+	my @found = grep { !/^\./ } slurp_dir("$place.tablespaces/$oid{$name}");
+	is(scalar(@found), 1, "$name: one version's files came along");
+	like($found[0], qr/^PG_${major}_\d{9}$/, "$name: ours");
+}
+ok(-d "$place/pg_tblspc/$oid{in_place}" && !-l "$place/pg_tblspc/$oid{in_place}",
+	'the tablespace in place came back in place');
+is_deeply([ grep { !/^\./ } slurp_dir("$place/inside") ], [],
+	'of the tablespace inside the data directory no second copy is kept');
+
+# Everything that can be done to a copy is done while its origin stands still: so every change is seen.
+$node->stop;
+my @origin = ($base, $data);
+my $before = tree_state(@origin);
+
+my $copy = start_stage($stage);
+my $other_copy = start_stage($second);
+amcheck_copy($copy);
+same_dump(dump($copy), $dump, 'equal by dump');
+same_dump(dump($copy, 'other'), $dump_of_other, 'the database in a tablespace too');
+foreach my $name (sort keys %locations)
+{
+	is(staged_psql($copy, 'postgres', "UPDATE in_$name SET t = upper(t); VACUUM in_$name;
+			INSERT INTO unlogged_$name VALUES (1); CHECKPOINT;
+			SELECT count(*) FROM in_$name WHERE t = upper(t)"),
+		'2000', "$name: the copy is changed");
+	staged_psql($copy, 'postgres', "ALTER TABLE in_$name SET TABLESPACE pg_default;
+		CREATE TABLE new_in_$name TABLESPACE $name AS SELECT 1 AS i");
+	staged_psql($copy, 'postgres', "DROP TABLE in_$name, new_in_$name, unlogged_$name");
+}
+staged_psql($copy, 'postgres', 'DROP DATABASE other');
+staged_psql($copy, 'postgres', "DROP TABLESPACE $_") foreach sort keys %locations;
+is(staged_psql($copy, 'postgres', 'SELECT count(*) FROM pg_tablespace'), '2',
+	'every tablespace can be dropped in the copy');
+same_dump(dump($other_copy), $dump, 'a second copy beside it notices nothing');
+stop_stage($_) foreach ($copy, $other_copy);
+verify_checksums($second);
+
+my $after = tree_state(@origin);
+my @changed = grep { ($before->{$_} // '') ne ($after->{$_} // '') } sort keys %{ { %$before, %$after } };
+is_deeply(\@changed, [], 'no file of the origin was touched');
+cmp_ok(scalar(keys %$before), '>', 1000, 'and there was much to touch');
+
+#
+# A tablespace that comes while the backup is under way is in its WAL, with the path that it has on
+# the origin. Replayed as it stands it would make the copy write into the origin's files.
+#
+$node->start;
+my %late = map { $_ => "$base/$_" } qw(late gone reused);
+mkdir($_) or die foreach values %late;
+my $held = start_held_backup($node);
+$node->safe_psql('postgres', "CREATE TABLESPACE $_ LOCATION '$late{$_}'") foreach sort keys %late;
+$node->safe_psql('postgres', "CREATE TABLE in_$_ TABLESPACE $_ AS SELECT generate_series(1, 1000) AS i")
+  foreach sort keys %late;
+$node->safe_psql('postgres', 'DROP TABLE in_gone, in_reused');
+$node->safe_psql('postgres', "DROP TABLESPACE $_") foreach qw(gone reused);
+$node->safe_psql('postgres', "CREATE TABLESPACE reused_by_another LOCATION '$late{reused}'");
+$node->safe_psql('postgres',
+	'CREATE TABLE in_reused TABLESPACE reused_by_another AS SELECT generate_series(1, 1000) AS i');
+$backup_id = release_backup($held);
+$dump = dump($node);
+$stage = stage($node, $backup_id);
+verify_stage($stage);
+$node->stop;
+$before = tree_state(@origin);
+$copy = start_stage($stage);
+amcheck_copy($copy);
+same_dump(dump($copy), $dump, 'tablespaces made during the backup: equal by dump');
+staged_psql($copy, 'postgres', 'UPDATE in_late SET i = i + 1; UPDATE in_reused SET i = i + 1; CHECKPOINT;
+	DROP TABLE in_late; DROP TABLE in_reused; CHECKPOINT');
+staged_psql($copy, 'postgres', "DROP TABLESPACE $_") foreach qw(late reused_by_another);
+stop_stage($copy);
+$after = tree_state(@origin);
+@changed = grep { ($before->{$_} // '') ne ($after->{$_} // '') } sort keys %{ { %$before, %$after } };
+is_deeply(\@changed, [], 'a copy of such a backup touches no file of the origin either');
+
+done_testing();
