@@ -19,6 +19,7 @@
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "server_facts.h"
+#include "tablespace_watch.h"
 #include "version.h"
 #include "wal_collector.h"
 
@@ -38,7 +39,8 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
+  JobAccess(const ClusterFacts& facts, TablespaceWatch* tablespaces, JobSlot* slot)
+      : facts_(facts), tablespaces_(tablespaces), slot_(slot) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -48,6 +50,7 @@ class JobAccess : public ServerAccess {
   void PausePoint() override {
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
+    tablespaces_->Check();
     run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
     wal_->Poll(run_);
   }
@@ -69,6 +72,7 @@ class JobAccess : public ServerAccess {
   }
 
   const ClusterFacts& facts_;
+  TablespaceWatch* tablespaces_;
   JobSlot* slot_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
@@ -180,12 +184,13 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
 
   slot->progress.phase = Phase::kWaitingForCheckpoint;
   HoldWal();
+  TablespaceWatch tablespaces(facts.data_directory);
   BackupMode mode;
   const StartedBackup started = mode.Begin(
       "backup_ext " + job.backup_id,
       job.fast_checkpoint ? BackupMode::Checkpoint::kFast : BackupMode::Checkpoint::kSpread);
 
-  JobAccess access(facts, slot);
+  JobAccess access(facts, &tablespaces, slot);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
@@ -200,6 +205,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   ThrowIfJobMustEnd(*slot);
   slot->progress.phase = Phase::kWaitingForWal;
   const StoppedBackup stopped = mode.End();
+  tablespaces.Check();
   wal.Complete(&run, stopped.stop_lsn, stopped.timeline, [&] {
     access.PausePoint();
     pg_usleep(kPauseMs * 1000L);

@@ -83,11 +83,17 @@ sub is_error
 sub start_sql
 {
 	my ($node, $sql) = @_;
-	my $run = { input => "\\set VERBOSITY verbose\n$sql", output => '', error => '' };
+	my $run = { output => '', error => '' };
+	# From a file: what comes through a pipe is sent only when somebody pumps.
+	$run->{file} = PostgreSQL::Test::Utils::tempdir('sql') . '/call.sql';
+	append_to_file($run->{file}, "\\set VERBOSITY verbose\n$sql\n");
 	$run->{process} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', '-' ],
-		'<', \$run->{input}, '>', \$run->{output}, '2>', \$run->{error},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		[
+			'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f',
+			$run->{file}
+		],
+		'<', \undef, '>', \$run->{output}, '2>', \$run->{error},
+		IPC::Run::timeout(2 * $PostgreSQL::Test::Utils::timeout_default));
 	return $run;
 }
 

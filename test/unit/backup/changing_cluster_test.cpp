@@ -91,7 +91,7 @@ TEST_F(CopyFileTest, FixesTheSizeWhenAFileIsOpened) {
   Write("base/5/16384", MakePages(2050, 0x1000, 1));
   FileInParts file(&environment, &queue, queue.Begin(0), Scanned("base/5/16384"));
   ASSERT_EQ(FileInParts::CountParts(Scanned("base/5/16384")), 3U);
-  Write("base/5/16384", MakePages(2060, 0x1000, 2));
+  Write("base/5/16384", MakePages(3500, 0x1000, 2));
   file.CopyPart(2, &environment.workers[0]);
   ASSERT_EQ(truncate(Disk("base/5/16384").c_str(), 1030 * kTestPageBytes), 0);
   file.CopyPart(0, &environment.workers[0]);
@@ -100,10 +100,10 @@ TEST_F(CopyFileTest, FixesTheSizeWhenAFileIsOpened) {
   const Outcome outcome = TakeNext();
   ASSERT_TRUE(outcome.copied.has_value());
   const ManifestEntry& entry = outcome.copied->entry;
-  EXPECT_EQ(entry.size_bytes, 2060U * kTestPageBytes);
+  EXPECT_EQ(entry.size_bytes, 3500U * kTestPageBytes);
   EXPECT_TRUE(outcome.copied->damage.empty());
   entry.map.Check(entry.size_bytes);
-  EXPECT_EQ(entry.map.all_visible.size(), 2060U / 8 + 1);
+  EXPECT_EQ(entry.map.all_visible.size(), 3500U / 8 + 1);
 }
 
 TEST_F(CopyFileTest, BoundsTheNumberOfParts) {
