@@ -1,4 +1,5 @@
 -- Arguments that cannot be: each a clear error, nothing done.
+CREATE EXTENSION backup_ext;
 SHOW backup_ext.repository;
 SELECT backup_now();
 SELECT backup_now(kind => 'incremental');

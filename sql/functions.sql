@@ -1,10 +1,15 @@
 -- What CREATE EXTENSION makes: names, arguments, columns and who may call them.
 CREATE EXTENSION backup_ext;
-SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
+\pset format unaligned
+\pset tuples_only on
+SELECT p.proname || E'\n  ' || replace(pg_get_function_arguments(p.oid), ', ', E'\n  ')
+       || E'\nreturns ' || pg_get_function_result(p.oid)
   FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
  WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
    AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'backup_ext')
- ORDER BY p.proname COLLATE "C" \gx
+ ORDER BY p.proname COLLATE "C";
+\pset format aligned
+\pset tuples_only off
 
 -- EXECUTE is revoked from PUBLIC on every one.
 SELECT count(*) AS open_to_public
@@ -24,3 +29,4 @@ SELECT backup_discard_stage('x');
 SELECT * FROM backup_check();
 RESET ROLE;
 DROP ROLE regress_backup_nobody;
+DROP EXTENSION backup_ext;

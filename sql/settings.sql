@@ -28,13 +28,8 @@ SET backup_ext.workers = 2;
 ALTER SYSTEM SET backup_ext."window" = '22:30-04:00';
 ALTER SYSTEM SET backup_ext.max_rate = '100MB';
 ALTER SYSTEM SET backup_ext.enabled = off;
-SELECT pg_reload_conf();
-SELECT pg_sleep(0.2);
-\c
-SHOW backup_ext."window";
-SHOW backup_ext.max_rate;
-SHOW backup_ext.enabled;
+SELECT name, setting, applied, error FROM pg_file_settings
+ WHERE name IN ('backup_ext.window', 'backup_ext.max_rate') ORDER BY name COLLATE "C";
 ALTER SYSTEM RESET backup_ext."window";
 ALTER SYSTEM RESET backup_ext.max_rate;
 ALTER SYSTEM RESET backup_ext.enabled;
-SELECT pg_reload_conf();

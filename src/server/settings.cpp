@@ -86,8 +86,8 @@ bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*sourc
         for (const std::string& directory : ClusterDirectories()) {
           if (IsInside(resolved, ResolvePath(directory))) {
             throw Error(ErrorCode::kInvalidArgument,
-                        "staging directory must not be inside \"" + directory + "\"",
-                        "The running server's own files are there.",
+                        "staging directory must not be inside the cluster's own directories",
+                        "The running server's files are in \"" + directory + "\".",
                         "Choose a directory outside the data directory and every tablespace.");
           }
         }
