@@ -103,7 +103,7 @@ WalCollector::WalCollector(const ClusterFacts& facts, uint64_t start_lsn, uint32
 void WalCollector::Poll(BackupRun* run) {
   run->PublishWalPosition(NewestWal(facts_.in_recovery));
   const WalPosition durable = DurableWal(facts_.in_recovery);
-  while ((next_segment_ + 1) * facts_.wal_segment_bytes <= durable.lsn) {
+  while (!has_all_ && (next_segment_ + 1) * facts_.wal_segment_bytes <= durable.lsn) {
     Queue(run, next_segment_, durable.timeline);
   }
   AdvanceSlot(*run);
@@ -114,6 +114,7 @@ bool WalCollector::Reached(uint64_t lsn) const { return DurableWal(facts_.in_rec
 void WalCollector::QueueThrough(BackupRun* run, uint64_t stop_lsn, uint32_t stop_timeline) {
   const uint64_t last = SegmentBefore(stop_lsn, facts_.wal_segment_bytes);
   while (next_segment_ <= last) Queue(run, next_segment_, stop_timeline);
+  has_all_ = true;
 }
 
 void WalCollector::Queue(BackupRun* run, uint64_t segment, uint32_t newest_timeline) {

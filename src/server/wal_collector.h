@@ -49,6 +49,7 @@ class WalCollector {
   uint64_t first_segment_;
   uint64_t next_segment_;  // the first that is not queued
   uint64_t slot_segment_;  // where the slot stands
+  bool has_all_ = false;   // the end of the backup is queued: what comes after is not its own
 };
 
 // Every timeline history file of pg_wal: name and content.

@@ -237,8 +237,8 @@ sub hold_checkpointer
 }
 
 # Starts SQL in the background, and stops the worker of its job with all its threads in that phase.
-# Returns (run, pid of the worker); let_go(pid) lets it work on. A phase can be over before the worker
-# is met in it: then all is undone and tried again, and what undoes it is a cancel like any other.
+# Returns (run, pid of the worker, state_of() just before); let_go(pid) lets it work on. A phase can be
+# over before the worker is met in it: then the job is cancelled, or ends well, and it is tried again.
 sub hold_in_phase
 {
 	my ($node, $sql, $phase) = @_;
@@ -266,6 +266,7 @@ sub hold_in_phase
 					WHERE query LIKE 'SELECT stop_worker_in(%' AND state = 'active'});
 			},
 			'the watcher runs');
+		my $before = state_of($node);
 		my $run = start_sql($node, $sql);
 		my ($status, $pid) = finish_sql($watcher);
 		next if $status != 0;
@@ -273,7 +274,7 @@ sub hold_in_phase
 		wait_until(sub { process_state($pid) =~ /^[TZX]?$/ },
 			'the worker stands still');
 		my $now = $node->safe_psql('postgres', 'SELECT phase FROM backup_progress()');
-		return ($run, $pid) if $now eq $phase && process_state($pid) eq 'T';
+		return ($run, $pid, $before) if $now eq $phase && process_state($pid) eq 'T';
 		note("missed the worker in phase \"$phase\": it is in \"$now\"");
 		let_go($pid);
 		$node->safe_psql('postgres', 'SELECT backup_cancel(job_id) FROM backup_progress()');

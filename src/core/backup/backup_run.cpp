@@ -137,6 +137,8 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
   const StoredManifest manifest = CommitManifest(&state_->manifest, section);
   FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs.Closed(), manifest,
              record);
+  // The last moment at which a cancel is heard: with the next step the backup exists.
+  state_->loop.PauseNow();
   lock.Check();
   state_->stored.Commit(*record);
 }
