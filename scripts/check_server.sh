@@ -55,10 +55,13 @@ tap() {
   scratch_begin "$pg_config"
   copy_for_postgres
   # Utils.pm of 15 reads TESTDIR, later ones the other two.
-  as_postgres mkdir test_run test_run/log
+  as_postgres mkdir test_run test_run/log small_fs
+  # For the tests of a full disk. scratch_end() unmounts it.
+  as_root mount -t tmpfs -o "size=24m,mode=700,uid=$(id -u postgres)" tmpfs "$SCRATCH/small_fs"
   as_postgres env PERL5LIB="$pgxs_root/src/test/perl:$SCRATCH/tree/test/perl" \
     PG_REGRESS="$pgxs_root/src/test/regress/pg_regress" TESTDIR="$SCRATCH/test_run" \
     TESTLOGDIR="$SCRATCH/test_run/log" TESTDATADIR="$SCRATCH/test_run" \
+    BACKUP_EXT_SMALL_FS="$SCRATCH/small_fs" \
     sh -c 'cd tree && exec perl scripts/run_tap.pl 2 ../counts test/t/*.pl' || status=1
   [[ ! -f $SCRATCH/counts ]] || cat "$SCRATCH/counts" > "$results/tap.counts"
   if ((status)); then
@@ -89,6 +92,13 @@ for step in "$@"; do
   (set -e; "$step") > "$results/$step.log" 2>&1 </dev/null
   step_status=$?
   set -e
+  # To end badly is a failure even where nothing was counted, and so is to have tested nothing.
+  passed=0 failed=0
+  [[ ! -s $results/$step.counts ]] || read -r passed failed < "$results/$step.counts"
+  if ((failed == 0 && (step_status != 0 || passed == 0))); then
+    step_status=1
+    echo "$passed 1" > "$results/$step.counts"
+  fi
   if ((step_status != 0)); then
     status=1
     # What is installed now is not what was to be tested.

@@ -72,6 +72,7 @@ scratch_end() {
       as_postgres pg_ctl -D "$(dirname "$pid_file")" -m immediate -w -t 30 stop
     done >/dev/null 2>&1 </dev/null
     wait
+    [[ ! -d $SCRATCH/small_fs ]] || as_root umount -l "$SCRATCH/small_fs" 2>/dev/null
     cd / && as_root rm -rf "$SCRATCH"
   fi
   exit "$status"

@@ -8,7 +8,7 @@ package BackupExtFaults;
 use strict;
 use warnings;
 
-use BackupExtTest qw(repository repository_files stage);
+use BackupExtTest qw(repository_files stage);
 use Exporter qw(import);
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
@@ -112,8 +112,15 @@ sub state_of
 	my ($node) = @_;
 	return {
 		listed => listed($node),
-		files => [ grep { !/^tmp\b/ } repository_files(repository($node)) ],
+		files => [ grep { !/^tmp\b/ } repository_files(place($node)) ],
 	};
+}
+
+# Where backups go now.
+sub place
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', 'SHOW backup_ext.repository');
 }
 
 sub listed
@@ -165,7 +172,7 @@ sub works_again
 	ok($listed{$backup_id}, "$what: the next backup is in the list");
 	my @strays = grep {
 		!(m{^(?:backups|packs)/([^/]+)/} && $listed{$1}) && !m{^(?:repository\.json|locks/writer\.lock)$}
-	} repository_files(repository($node));
+	} repository_files(place($node));
 	is_deeply(\@strays, [], "$what: the repository holds listed backups alone");
 
 	return $backup_id unless $options{stage};

@@ -201,7 +201,9 @@ $primary->backup('seed');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'seed', has_streaming => 1);
 my $of_standby = repository($standby);
-$standby->append_conf('postgresql.conf', "backup_ext.repository = '$of_standby'");
+# A SELECT that waits for a backup has a snapshot, as every query: replay may cancel it.
+$standby->append_conf('postgresql.conf', "backup_ext.repository = '$of_standby'
+max_standby_streaming_delay = -1");
 $standby->start;
 wait_for($standby, 'SELECT count(*) > 0 FROM pg_stat_wal_receiver', 'the standby streams');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
@@ -218,8 +220,6 @@ verify_checksums($standby_stage);
 
 # Promoted while it is copied: what came before and after does not belong together.
 my @before = repository_files($of_standby);
-$standby->safe_psql('postgres', 'SELECT 1');
-$primary->safe_psql('postgres', q{ALTER SYSTEM SET backup_ext.max_rate = '100kB'});
 $standby->append_conf('postgresql.conf', "backup_ext.max_rate = '100kB'");
 $standby->reload;
 wait_for($standby, q{SELECT current_setting('backup_ext.max_rate') = '100kB'}, 'max_rate is 100kB');

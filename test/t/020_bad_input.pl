@@ -427,7 +427,8 @@ open(my $lock_file, '+<', $lock_path) or die "could not open $lock_path: $!";
 truncate($lock_file, 0);
 syswrite($lock_file, "backup x (PID 17 on elsewhere)\n");
 # short type, whence; off_t start, length; pid_t.
-fcntl($lock_file, F_SETLK, pack('s s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0)) or die "lock: $!";
+my $whole_file = pack('s s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0);
+fcntl($lock_file, F_SETLK, $whole_file) or die "could not lock $lock_path: $!";
 my %locked = (
 	state => '55P03',
 	message => qq{repository "$repository" is locked by another writer},

@@ -59,8 +59,9 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
   environment.facts = std::move(facts);
   environment.progress = progress;
   environment.rate_limiter.SetBytesPerSecond(options.max_bytes_per_second);
-  environment.workers.reserve(static_cast<size_t>(options.threads));
-  for (int thread = 0; thread < options.threads; ++thread) {
+  const int workers = options.threads + 1;  // the last one is the WAL copier's
+  environment.workers.reserve(static_cast<size_t>(workers));
+  for (int thread = 0; thread < workers; ++thread) {
     environment.workers.push_back(
         {PackWriter(repository, &packs, options.backup_id, static_cast<uint32_t>(thread),
                     options.compression_level),

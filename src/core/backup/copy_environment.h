@@ -32,7 +32,7 @@ struct CopyEnvironment {
   std::atomic<bool> stop{false};          // tasks return early and finish nothing
   RateLimiter rate_limiter;
   std::function<bool()> should_stop = [this] { return stop.load(); };
-  std::vector<Worker> workers;  // by the pool's thread number
+  std::vector<Worker> workers;  // by the pool's thread number; the last is the WAL copier's
 };
 
 }  // namespace backup_ext

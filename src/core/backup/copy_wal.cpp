@@ -22,6 +22,8 @@ namespace backup_ext {
 namespace {
 
 constexpr size_t kFirstPageBytes = 8192;
+constexpr size_t kSegmentsWaiting = 64;
+constexpr int kStepMs = 20;
 
 WalSegment ParseName(const std::string& file_name, uint32_t segment_bytes) {
   const auto segment = ParseWalSegmentName(file_name, segment_bytes);
@@ -47,6 +49,9 @@ void CheckFirstPageOnDisk(int fd, const ClusterFacts& facts, const std::string& 
 
 }  // namespace
 
+WalCopier::WalCopier(CopyEnvironment* environment, RunLoop* loop)
+    : environment_(environment), loop_(loop), pool_(1, kSegmentsWaiting) {}
+
 void WalCopier::Post(const std::string& file_name, uint64_t bytes) {
   // Not an error: the pause point goes on posting while the packs are closed.
   if (is_closed_) return;
@@ -63,14 +68,14 @@ void WalCopier::Post(const std::string& file_name, uint64_t bytes) {
 void WalCopier::Advance() {
   while (!waiting_.empty()) {
     const Segment& segment = waiting_.front();
-    const bool posted =
-        loop_->TryPost([environment = environment_, queue = &queue_, segment](int thread) {
-          CopyWalSegment(environment, &environment->workers[static_cast<size_t>(thread)], queue,
-                         segment.slot, segment.file_name, segment.bytes);
-        });
+    const bool posted = pool_.TryPost([environment = environment_, queue = &queue_, segment](int) {
+      CopyWalSegment(environment, &environment->workers.back(), queue, segment.slot,
+                     segment.file_name, segment.bytes);
+    });
     if (!posted) break;
     waiting_.pop_front();
   }
+  (void)pool_.DrainFor(0);  // rethrows an error
   while (auto outcome = queue_.TakeNext()) {
     if (!outcome->copied) continue;
     entries_.push_back(std::move(outcome->copied->entry));
@@ -80,7 +85,8 @@ void WalCopier::Advance() {
 
 void WalCopier::Drain() {
   while (queue_.size() > 0) {
-    loop_->Wait();
+    (void)pool_.DrainFor(kStepMs);
+    loop_->Turn();
     Advance();
   }
 }
@@ -112,7 +118,6 @@ void CopyWalSegment(CopyEnvironment* environment, Worker* worker, EntryQueue* qu
   for (uint64_t offset = 0; offset < bytes; offset += kFramePlainLimitBytes) {
     const auto count =
         static_cast<size_t>(std::min<uint64_t>(kFramePlainLimitBytes, bytes - offset));
-    environment->rate_limiter.Acquire(count, environment->should_stop);
     if (environment->stop) return;
     const std::span<std::byte> plain = std::span(worker->buffer).first(count);
     if (ReadAt(file.get(), plain.data(), count, offset, disk_path) < count) {

@@ -18,6 +18,16 @@
 namespace backup_ext {
 namespace {
 
+// What the operating system refuses below a repository, with what to do about a refused access.
+Error AccessError(std::string_view attempt, int error_number) {
+  Error error = SystemError(attempt, error_number);
+  if (error.code() != ErrorCode::kPermissionDenied) return error;
+  return Error(
+      error.code(), error.message(), {},
+      "The user that runs this must be able to read and write the whole repository. Change "
+      "the owner or the mode of its directories and files.");
+}
+
 // How often a step is tried again that lost a race against somebody removing empty directories.
 constexpr int kRaceAttempts = 100;
 
@@ -47,7 +57,7 @@ DirectoryStream OpenStream(int directory_fd, const std::string& path) {
   if (stream == nullptr) {
     const int error_number = errno;
     if (fd >= 0) close(fd);
-    throw SystemError(fmt::format("open directory \"{}\"", path), error_number);
+    throw AccessError(fmt::format("open directory \"{}\"", path), error_number);
   }
   return stream;
 }
@@ -137,7 +147,7 @@ void SyncDirectoryDescriptor(int fd, const std::string& path) {
   // Some file systems cannot fsync a directory and say so; PostgreSQL accepts that too.
   // Source: src/common/file_utils.c, fsync_fname().
   if (errno == EINVAL || errno == EBADF) return;
-  throw SystemError(fmt::format("fsync directory \"{}\"", path), errno);
+  throw AccessError(fmt::format("fsync directory \"{}\"", path), errno);
 }
 
 std::vector<DirectoryEntry> ReadEntries(int directory_fd, const std::string& path) {
@@ -147,7 +157,7 @@ std::vector<DirectoryEntry> ReadEntries(int directory_fd, const std::string& pat
     errno = 0;
     const struct dirent* entry = readdir(stream.get());
     if (entry == nullptr) {
-      if (errno != 0) throw SystemError(fmt::format("read directory \"{}\"", path), errno);
+      if (errno != 0) throw AccessError(fmt::format("read directory \"{}\"", path), errno);
       return entries;
     }
     const std::string_view name = entry->d_name;
@@ -189,11 +199,11 @@ RootedDirectory::RootedDirectory(const std::string& path) : path_(path) {
                   fmt::format("repository \"{}\" is not a directory", path), {},
                   "Set backup_ext.repository to a directory.");
     }
-    throw SystemError(fmt::format("open repository \"{}\"", path), errno);
+    throw AccessError(fmt::format("open repository \"{}\"", path), errno);
   }
   struct stat status;
   if (fstat(root_.get(), &status) != 0) {
-    throw SystemError(fmt::format("read the status of repository \"{}\"", path), errno);
+    throw AccessError(fmt::format("read the status of repository \"{}\"", path), errno);
   }
   CheckOnlyOursToWrite(path, status);
 }
@@ -220,14 +230,14 @@ std::optional<FileDescriptor> RootedDirectory::OpenIfExists(const std::string& n
                 "A repository holds directories and regular files only.",
                 "Find out who put the link there, and remove it.");
   }
-  throw SystemError(fmt::format("open \"{}\"", PathOf(name)), errno);
+  throw AccessError(fmt::format("open \"{}\"", PathOf(name)), errno);
 }
 
 std::optional<FileDescriptor> RootedDirectory::OpenDirectory(const std::string& name) const {
   if (!name.empty()) return OpenIfExists(name, O_RDONLY | O_DIRECTORY);
   std::optional<FileDescriptor> root = OpenIfExists(".", O_RDONLY | O_DIRECTORY);
   if (!root) CheckStillThere();  // a removed directory can be held, but not opened
-  if (!root) throw SystemError(fmt::format("open repository \"{}\"", path_), ENOENT);
+  if (!root) throw AccessError(fmt::format("open repository \"{}\"", path_), ENOENT);
   return root;
 }
 
@@ -242,7 +252,7 @@ FileDescriptor RootedDirectory::EnsureDirectory(const std::string& name) {
     }
     CheckStillThere();
   }
-  throw SystemError(fmt::format("create directory \"{}\"", PathOf(name)), ENOENT);
+  throw AccessError(fmt::format("create directory \"{}\"", PathOf(name)), ENOENT);
 }
 
 std::optional<FileDescriptor> RootedDirectory::TryEnsureDirectory(const std::string& name) {
@@ -256,7 +266,7 @@ std::optional<FileDescriptor> RootedDirectory::TryEnsureDirectory(const std::str
                       fchmodat(parent->get(), component.c_str(), kRepositoryDirectoryMode, 0) == 0;
     if (!made && errno == ENOENT) return std::nullopt;
     if (!made && errno != EEXIST) {
-      throw SystemError(fmt::format("create directory \"{}\"", PathOf(prefix)), errno);
+      throw AccessError(fmt::format("create directory \"{}\"", PathOf(prefix)), errno);
     }
     if (made || !durable_.contains(prefix)) {
       SyncDirectoryDescriptor(parent->get(), parent_path);
@@ -265,7 +275,7 @@ std::optional<FileDescriptor> RootedDirectory::TryEnsureDirectory(const std::str
     FileDescriptor child = OpenBeneath(parent->get(), component, O_RDONLY | O_DIRECTORY);
     if (!child.valid()) {
       if (errno == ENOENT) return std::nullopt;
-      throw SystemError(fmt::format("open directory \"{}\"", PathOf(prefix)), errno);
+      throw AccessError(fmt::format("open directory \"{}\"", PathOf(prefix)), errno);
     }
     parent = std::move(child);
   }
@@ -283,7 +293,7 @@ void RootedDirectory::RemoveEmptyDirectories(std::string name) {
       } else if (errno == ENOTEMPTY || errno == EEXIST) {
         return;
       } else if (errno != ENOENT && errno != ENOTDIR) {
-        throw SystemError(fmt::format("remove directory \"{}\"", PathOf(name)), errno);
+        throw AccessError(fmt::format("remove directory \"{}\"", PathOf(name)), errno);
       }
     }
     name = parent_name;

@@ -35,7 +35,7 @@ TEST_F(CopyWalTest, StoresSegmentsPostedAtEveryTime) {
   for (int i = 0; i < 30; ++i) {
     Write(fmt::format("base/5/{}", 16384 + i), MakePages(100, 0x1000, 1));
   }
-  options.max_bytes_per_second = 60'000'000;
+  options.max_bytes_per_second = 15'000'000;
   const auto run = NewRun();
   uint64_t next = 3;
   server.on_pause = [&] {
@@ -58,6 +58,27 @@ TEST_F(CopyWalTest, StoresSegmentsPostedAtEveryTime) {
     EXPECT_EQ(stored.entry.file_kind, FileKind::kWal);
     EXPECT_TRUE(stored.content == MakeWalSegment(1, number, static_cast<uint32_t>(number)));
   }
+}
+
+// A backup that is held back must not hold back the server's WAL.
+TEST_F(CopyWalTest, WaitsNeitherForTheFilesNorForTheMaximumRate) {
+  for (uint64_t number = 3; number < 8; ++number) WriteSegment(number);
+  for (int i = 0; i < 30; ++i) {
+    Write(fmt::format("base/5/{}", 16384 + i), MakePages(100, 0x1000, 1));
+  }
+  constexpr int kMostPauses = 50;
+  options.max_bytes_per_second = 100'000;
+  const auto run = NewRun();
+  uint64_t next = 3;
+  size_t stored_while_copying = 0;
+  server.on_pause = [&] {
+    if (next < 8) run->PostWalSegment(Name(next++), kTestWalSegmentBytes);
+    stored_while_copying = run->wal_segments_stored();
+    if (stored_while_copying == 5 || server.pauses > kMostPauses) run->SetMaxRate(0);
+  };
+  run->CopyCluster(kTestStartLsn);
+  EXPECT_EQ(stored_while_copying, 5U);
+  EXPECT_LE(server.pauses, kMostPauses);
 }
 
 TEST_F(CopyWalTest, StoresTheFirstBytesOfAPartialSegment) {
