@@ -19,6 +19,7 @@
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "server_facts.h"
+#include "tablespace_records.h"
 #include "tablespace_watch.h"
 #include "version.h"
 #include "wal_collector.h"
@@ -189,6 +190,9 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const StartedBackup started = mode.Begin(
       "backup_ext " + job.backup_id,
       job.fast_checkpoint ? BackupMode::Checkpoint::kFast : BackupMode::Checkpoint::kSpread);
+  if (facts.in_recovery) {
+    CheckNoTablespaceCreatedSince(started.start_lsn, [slot] { PausePoint(*slot); });
+  }
 
   JobAccess access(facts, &tablespaces, slot);
   WalCollector wal(facts, started.start_lsn, started.timeline);

@@ -53,14 +53,21 @@ CheckResult CheckLauncher() {
   SharedState* const shared = GetSharedState();
   int pid = 0;
   std::string note;
+  bool troubled = false;
   char text[sizeof(shared->schedule_note)] = "";
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
     pid = shared->launcher_pid;
+    troubled = shared->schedule_troubled;
     memcpy(text, shared->schedule_note, sizeof(text));
     LWLockRelease(shared->lock);
   });
   note = text;
+  if (pid != 0 && troubled) {
+    return {"launcher", "error", note,
+            "The launcher looks again every 20 seconds, and at once after SELECT "
+            "pg_reload_conf()."};
+  }
   if (pid != 0) {
     return Ok("launcher",
               fmt::format("running with PID {}{}{}", pid, note.empty() ? "" : "; ", note));
@@ -155,8 +162,8 @@ CheckResult CheckLastBackup(const Settings& settings) {
     const std::string detail =
         fmt::format("backup {} is {:.1f} hours old", record.backup_id,
                     static_cast<double>(age) / kMicrosecondsPerSecond / 3600);
-    // A nightly backup may be a day, a window and its own duration apart from the next.
-    if (age <= kDay + kDay / 4 || !settings.enabled) return Ok("last_backup", detail);
+    // A night is skipped when a backup was taken by hand less than kBackupDueAfter before it.
+    if (age <= 2 * kDay || !settings.enabled) return Ok("last_backup", detail);
     return {"last_backup", "error", detail,
             "Look at the other rows and at the server log, or take one with SELECT backup_now()."};
   }
@@ -181,7 +188,8 @@ CheckResult CheckSchedule(const Settings& settings) {
   if (failures > 0) {
     return {"schedule", "error",
             fmt::format("the last {} automatic backups failed: {}", failures, text),
-            "They are tried again inside the window, with growing pauses."};
+            "They are tried again inside the window, with growing pauses, and at once after SELECT "
+            "pg_reload_conf()."};
   }
   return Ok("schedule", "automatic backups are on");
 }

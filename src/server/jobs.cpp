@@ -228,6 +228,17 @@ void WaitForJob(const StartedJob* job) {
   if (warning[0] != '\0') ereport(WARNING, (errmsg_internal("%s", warning)));
 }
 
+bool BackupIsRunning(void) {
+  SharedState* const shared = GetSharedState();
+  bool running = false;
+  LWLockAcquire(shared->lock, LW_SHARED);
+  for (const JobSlot& slot : shared->jobs) {
+    if (IsLive(&slot) && MakesBackup(&slot.request)) running = true;
+  }
+  LWLockRelease(shared->lock);
+  return running;
+}
+
 bool CancelJob(const char* job_id) {
   SharedState* const shared = GetSharedState();
   bool found = false;
@@ -236,6 +247,8 @@ bool CancelJob(const char* job_id) {
     JobSlot* const slot = &shared->jobs[i];
     if (!IsLive(slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
     SignalCancel(slot);
+    // Its worker has not come, and may never: when it does, it finds its slot given up.
+    if (slot->state == JobState::kRequested && slot->waiter_pid == 0) slot->state = JobState::kFree;
     found = true;
   }
   LWLockRelease(shared->lock);
@@ -259,11 +272,13 @@ JobSlot* AttachJob(int index, uint64 generation) {
 void PublishJobEnd(JobSlot* slot, const PlainError* error) {
   SharedState* const shared = GetSharedState();
   const bool automatic = std::strcmp(slot->request.trigger, "schedule") == 0;
+  const bool made_backup = error == nullptr && slot->request.kind == JobKind::kBackup;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->worker_pid = 0;
   if (error != nullptr) slot->error = *error;
   slot->state = error == nullptr ? JobState::kSucceeded : JobState::kFailed;
-  if (automatic && error == nullptr) {
+  if (made_backup) {
+    // Whoever asked for it: the series of failures is over.
     shared->automatic_failures_in_a_row = 0;
     shared->last_automatic_failure = 0;
     shared->last_automatic_error[0] = '\0';

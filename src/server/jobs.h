@@ -28,6 +28,9 @@ StartedJob StartJob(const JobRequest* request, Waiting waiting);
 // its worker has cleaned up.
 void WaitForJob(const StartedJob* job);
 
+// Whether a job that makes a backup is asked for or runs, the safety backup of a restore too.
+bool BackupIsRunning(void);
+
 // Asks a running job to end. False when there is none of that name.
 bool CancelJob(const char* job_id);
 

@@ -65,19 +65,20 @@ struct SharedView {
   bool backup_running = false;
   TimestampTz last_failure = 0;
   int failures_in_a_row = 0;
+  TimestampTz last_crash = 0;
+  int crashes = 0;
 };
 
 SharedView ViewShared() {
   SharedState* const shared = GetSharedState();
   SharedView view;
   CallPostgres([&] {
+    view.backup_running = BackupIsRunning();
     LWLockAcquire(shared->lock, LW_SHARED);
-    for (const JobSlot& slot : shared->jobs) {
-      const bool live = slot.state == JobState::kRequested || slot.state == JobState::kRunning;
-      if (live && slot.request.kind == JobKind::kBackup) view.backup_running = true;
-    }
     view.last_failure = shared->last_automatic_failure;
     view.failures_in_a_row = shared->automatic_failures_in_a_row;
+    view.last_crash = shared->last_crash;
+    view.crashes = shared->crashes;
     LWLockRelease(shared->lock);
   });
   return view;
@@ -105,7 +106,22 @@ Microseconds NewestGoodBackup(Microseconds now) {
   return NewestSuccess(starts, now);
 }
 
-ScheduleDecision Decide() {
+// What the launcher remembers from one look to the next, until a reload.
+struct Memory {
+  // Start of the newest good backup that was seen, 0: none.
+  Microseconds seen_success = 0;
+};
+
+// A success that is young enough is not looked up again: a repository that hangs makes the launcher
+// hang, and with it every DROP DATABASE and the shutdown.
+Microseconds LastSuccess(Microseconds now, Memory* memory) {
+  const Microseconds age = now - memory->seen_success;
+  const bool still_enough = memory->seen_success > 0 && age >= 0 && age < kBackupDueAfter;
+  if (!still_enough) memory->seen_success = NewestGoodBackup(now);
+  return memory->seen_success;
+}
+
+ScheduleDecision Decide(Memory* memory) {
   const Settings settings = CurrentSettings();
   ScheduleState state;
   state.enabled = settings.enabled;
@@ -117,16 +133,29 @@ ScheduleDecision Decide() {
   state.backup_running = view.backup_running;
   state.last_failure = FromTimestamp(view.last_failure);
   state.failures_in_a_row = view.failures_in_a_row;
-  const bool worth_reading =
-      state.enabled && state.repository_set && !state.in_recovery && state.window_open;
-  if (worth_reading) state.last_success = NewestGoodBackup(state.now);
+  state.last_crash = FromTimestamp(view.last_crash);
+  state.crashes = view.crashes;
+  const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
+                             state.window_open && !state.backup_running;
+  if (worth_reading) state.last_success = LastSuccess(state.now, memory);
   return DecideAutomaticBackup(state);
 }
 
-void Publish(const char* note) {
+enum class Look { kFine, kFailed };
+
+void Publish(const char* note, Look look) {
   SharedState* const shared = GetSharedState();
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   snprintf(shared->schedule_note, sizeof(shared->schedule_note), "%s", note);
+  shared->schedule_troubled = look == Look::kFailed;
+  LWLockRelease(shared->lock);
+}
+
+// Who reloads has mended something: the next run does not wait for the end of its pause.
+void ForgetFailurePause() {
+  SharedState* const shared = GetSharedState();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  shared->last_automatic_failure = 0;
   LWLockRelease(shared->lock);
 }
 
@@ -142,10 +171,11 @@ void FillRequest(JobRequest* request) {
 }
 
 // One look at the clock and the catalog; starts a worker where a backup is due.
-void Tick() {
-  const ScheduleDecision decision = Decide();
+void Tick(Memory* memory) {
+  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+  const ScheduleDecision decision = Decide(memory);
   const char* const note = decision.because.c_str();
-  CallPostgres([&] { Publish(note); });
+  CallPostgres([&] { Publish(note, Look::kFine); });
   if (!decision.run) return;
   JobRequest request;
   FillRequest(&request);
@@ -164,23 +194,35 @@ void Complain(const PlainError& error) {
   ReportPlainError(error, WARNING);
 }
 
-void RunLauncher() {
+void Sleep() {
+  // Starting a worker waits on the latch as well: it may have taken the news of a signal.
+  if (!ShutdownRequestPending && !ConfigReloadPending) {
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kSleepMs,
+                    PG_WAIT_EXTENSION);
+  }
+  ResetLatch(MyLatch);
+}
+
+// Ends by proc_exit() alone: these frames own nothing.
+void RunLauncher(MemoryContext context) {
+  Memory memory;
   for (;;) {
     if (ShutdownRequestPending) proc_exit(1);
-    CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
+      ForgetFailurePause();
+      memory = {};
     }
+    QueryCancelPending = false;  // there is nothing to cancel
     PlainError error;
-    if (!RunCatchingAll([] { Tick(); }, &error)) {
-      Publish(error.message);
+    if (!RunCatchingAll([&memory] { Tick(&memory); }, &error)) {
+      Publish(error.message, Look::kFailed);
       Complain(error);
     }
-    MemoryContextReset(CurrentMemoryContext);
-    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kSleepMs,
-                    PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
+    MemoryContextSwitchTo(context);
+    MemoryContextReset(context);
+    Sleep();
   }
 }
 
@@ -216,9 +258,10 @@ void backup_ext_launcher_main(Datum /*argument*/) {
   CurrentResourceOwner = AuxProcessResourceOwner;
   EnterSharedState();
   pgstat_report_appname("backup_ext launcher");
-  MemoryContextSwitchTo(
-      AllocSetContextCreate(TopMemoryContext, "backup_ext launcher", ALLOCSET_DEFAULT_SIZES));
-  RunLauncher();
+  const MemoryContext context =
+      AllocSetContextCreate(TopMemoryContext, "backup_ext launcher", ALLOCSET_DEFAULT_SIZES);
+  MemoryContextSwitchTo(context);
+  RunLauncher(context);
 }
 
 }  // extern "C"

@@ -27,8 +27,12 @@ constexpr const char* kDefaultWindow = "02:00-05:00";
 // True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
 // processes only the text is judged: a file system that is not mounted yet must not lose the
 // setting nor stop the server; backup_check() and the next backup speak of it. A parallel worker
-// takes over its leader's settings inside a transaction: what is refused there fails the query.
-bool SetByCommand() { return IsUnderPostmaster && IsTransactionState() && !IsParallelWorker(); }
+// takes over its leader's settings inside a transaction: what is refused there fails the query. A
+// session that is idle in a transaction reloads inside it, but runs no portal.
+bool SetByCommand() {
+  return IsUnderPostmaster && IsTransactionState() && ActivePortal != nullptr &&
+         !IsParallelWorker();
+}
 
 // Whether the path leads there cannot be told where a directory on the way is closed to us:
 // CheckLocation() names that one.

@@ -19,6 +19,13 @@ void Request() {
   RequestNamedLWLockTranche(kTranche, 1);
 }
 
+// The postmaster's own memory outlives what a crash of its children takes.
+void CountCrash() {
+  static int starts = 0;
+  shared_state->crashes = starts++;
+  if (shared_state->crashes > 0) shared_state->last_crash = GetCurrentTimestamp();
+}
+
 void Startup() {
   if (previous_startup_hook != nullptr) previous_startup_hook();
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
@@ -29,7 +36,10 @@ void Startup() {
     new (memory) SharedState();
   }
   shared_state = static_cast<SharedState*>(memory);
-  if (!found) shared_state->lock = &GetNamedLWLockTranche(kTranche)->lock;
+  if (!found) {
+    shared_state->lock = &GetNamedLWLockTranche(kTranche)->lock;
+    CountCrash();
+  }
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -64,6 +64,10 @@ struct SharedState {
   int32 automatic_failures_in_a_row;
   char last_automatic_error[1024];
   char schedule_note[256];  // why the launcher does or does not start a backup now
+  bool schedule_troubled;   // the launcher's last look failed; the note says how
+  // Crashes that this postmaster survived, and when the server began to run after the last one.
+  int32 crashes;
+  TimestampTz last_crash;  // 0: none
   JobSlot jobs[kMaxJobs];
 };
 

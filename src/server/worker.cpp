@@ -67,6 +67,12 @@ void backup_ext_worker_main(Datum argument) {
   uint64 generation = 0;
   std::memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 
+  // Before a signal can end this process: a job that nobody took would seem to run for ever.
+  outcome.slot = AttachJob(DatumGetInt32(argument), generation);
+  if (outcome.slot == nullptr) proc_exit(0);  // given up meanwhile
+  AssumeTerminated(&outcome.error);
+  on_shmem_exit(PublishOutcome, 0);
+
   pqsignal(SIGTERM, die);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
@@ -74,11 +80,6 @@ void backup_ext_worker_main(Datum argument) {
   CurrentResourceOwner = nullptr;
   CreateAuxProcessResourceOwner();
   CurrentResourceOwner = AuxProcessResourceOwner;
-
-  outcome.slot = AttachJob(DatumGetInt32(argument), generation);
-  if (outcome.slot == nullptr) proc_exit(0);  // given up meanwhile
-  AssumeTerminated(&outcome.error);
-  on_shmem_exit(PublishOutcome, 0);
   ShowJob(*outcome.slot);
   MemoryContextSwitchTo(
       AllocSetContextCreate(TopMemoryContext, "backup_ext job", ALLOCSET_DEFAULT_SIZES));

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
@@ -19,6 +20,18 @@ constexpr std::string_view kWal = "pg_wal";
 bool IsOid(std::string_view name) {
   return !name.empty() && name.size() <= 10 && name.front() != '0' &&
          std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Places without which a restored server lacks data, or does not start.
+bool MustNotBeLink(std::string_view path, bool in_relation_directory) {
+  constexpr std::array<std::string_view, 10> kNeeded = {
+      "base",      "global",      "pg_commit_ts",         "pg_logical",           "pg_multixact",
+      "pg_tblspc", "pg_twophase", "pg_multixact/members", "pg_multixact/offsets", "pg_xact"};
+  if (std::ranges::find(kNeeded, path) != kNeeded.end()) return true;
+  if (IsDatabaseDirectory(path)) return true;
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name == "PG_VERSION" ||
+         (in_relation_directory && (name == "pg_filenode.map" || ParseRelationFileName(name)));
 }
 
 // Nothing when the link vanished, or became something else, since it was seen.
@@ -203,6 +216,12 @@ std::optional<ScannedEntry> ClusterScan::VisitLink(const std::string& name,
       scanned.follows_link = true;
       return scanned;
     }
+  }
+  if (MustNotBeLink(path, level.holds_relations)) {
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                fmt::format("cannot back up symbolic link \"{}\"", path),
+                "A backup without what it leads to could not be restored.",
+                "Put the file or directory back in its place, or use a tablespace.");
   }
   WarnSpecial(path);
   return std::nullopt;

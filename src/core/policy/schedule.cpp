@@ -26,6 +26,15 @@ std::string Span(Microseconds length) {
 ScheduleDecision Skip(std::string because) { return {.run = false, .because = std::move(because)}; }
 ScheduleDecision Run(std::string because) { return {.run = true, .because = std::move(because)}; }
 
+// 0 when the pause after the last of `count` events is over, or there was none. An event in the
+// future is believed for as long as a pause lasts, like one in the past.
+Microseconds PauseLeft(Microseconds last, int count, Microseconds now) {
+  if (last == 0) return 0;
+  const Microseconds pause = RetryPause(count);
+  const Microseconds since = now - last;
+  return std::max(since, -since) < pause ? pause - since : 0;
+}
+
 // What forbids every automatic run at this moment; empty when nothing does.
 std::string Obstacle(const ScheduleState& state) {
   if (!state.enabled) return "automatic backups are switched off (backup_ext.enabled)";
@@ -72,13 +81,11 @@ ScheduleDecision DecideAutomaticBackup(const ScheduleState& state) {
     }
   }
 
-  if (state.last_failure > 0) {
-    // A failure in the future is believed for as long as a pause lasts, like one in the past.
-    const Microseconds pause = RetryPause(state.failures_in_a_row);
-    const Microseconds since = state.now - state.last_failure;
-    if (std::max(since, -since) < pause) {
-      return Skip(fmt::format("the last run failed, next try in {}", Span(pause - since)));
-    }
+  if (const Microseconds left = PauseLeft(state.last_failure, state.failures_in_a_row, state.now)) {
+    return Skip(fmt::format("the last run failed, next try in {}", Span(left)));
+  }
+  if (const Microseconds left = PauseLeft(state.last_crash, state.crashes, state.now)) {
+    return Skip(fmt::format("the server crashed, next try in {}", Span(left)));
   }
   return Run(std::move(due));
 }

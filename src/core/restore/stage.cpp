@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -100,6 +101,8 @@ void CheckNotRunning(const std::string& directory) {
   const std::string_view text = AsText(content);
   int pid = 0;
   std::from_chars(text.data(), text.data() + text.size(), pid);
+  // In single-user mode it carries a minus sign. Source: src/backend/utils/init/miscinit.c.
+  if (pid < 0 && pid != std::numeric_limits<int>::min()) pid = -pid;
   if (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH)) return;
   char where[4096];
   const ssize_t length = readlink(fmt::format("/proc/{}/cwd", pid).c_str(), where, sizeof(where));
@@ -113,11 +116,23 @@ void CheckNotRunning(const std::string& directory) {
       fmt::format("Its process is {}.", pid), "Stop it first, with pg_ctl stop.");
 }
 
+// A builder that died before it wrote the marker leaves directories and nothing in them.
+bool HoldsOnlyDirectories(const std::string& directory) {
+  const auto status = StatLink(directory);
+  if (!status || !S_ISDIR(status->st_mode)) return false;
+  const auto entries = ReadDirectory(directory);
+  return entries && std::all_of(entries->begin(), entries->end(), [&](const DirectoryEntry& entry) {
+           return HoldsOnlyDirectories(directory + "/" + entry.name);
+         });
+}
+
 // Somebody who makes the stage a server may move its directory; the links in it still lead to the
 // tablespaces. A discard that was interrupted never leaves this: it removes the tablespaces first.
 void CheckNotMoved(const std::string& directory, std::string_view stage_id) {
   const std::string tablespaces = TablespacesDirectory(directory);
-  if (StatLink(directory) || !StatLink(tablespaces)) return;
+  if (!StatLink(tablespaces)) return;
+  const bool is_empty = HoldsOnlyDirectories(directory) && !HoldsOnlyDirectories(tablespaces);
+  if (StatLink(directory) && !is_empty) return;
   throw Error(
       ErrorCode::kNotInPrerequisiteState,
       fmt::format("cannot discard stage {}: its directory \"{}\" was moved", stage_id, directory),
@@ -125,35 +140,27 @@ void CheckNotMoved(const std::string& directory, std::string_view stage_id) {
       "Remove them by hand when no server uses them, then discard the stage.");
 }
 
-// A builder that died before it wrote the marker leaves directories and nothing in them.
-bool HoldsOnlyDirectories(const std::string& directory) {
-  const auto entries = ReadDirectory(directory);
-  return entries && std::all_of(entries->begin(), entries->end(), [&](const DirectoryEntry& entry) {
-           const std::string path = directory + "/" + entry.name;
-           const auto status = StatLink(path);
-           return status && S_ISDIR(status->st_mode) && HoldsOnlyDirectories(path);
-         });
-}
-
-// Removes one top directory of the stage. The marker goes last: what is left after a crash is still
-// known as this stage's.
-void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
+// Is this top directory of the stage, if it is there, one that may be removed?
+void CheckMarkedTree(const std::string& directory, std::string_view stage_id) {
   const auto status = StatLink(directory);
-  if (!status) return;
-  const auto entries = S_ISDIR(status->st_mode) ? ReadDirectory(directory) : std::nullopt;
-  if (entries && !HoldsOnlyDirectories(directory)) {
-    const auto marker = ReadStageMarker(directory);
-    if (!marker || marker->stage_id != stage_id) {
-      throw Error(ErrorCode::kNotInPrerequisiteState,
-                  fmt::format("directory \"{}\" does not carry the marker of stage {}", directory,
-                              stage_id),
-                  "", "Remove it by hand when you are sure that nothing in it is needed.");
-    }
-    RemoveContent(directory, kStageFolder);
-  } else if (!entries) {
+  if (!status || HoldsOnlyDirectories(directory)) return;
+  if (!S_ISDIR(status->st_mode)) {
     throw Error(ErrorCode::kNotInPrerequisiteState,
                 fmt::format("\"{}\" is not a directory", directory));
   }
+  const auto marker = ReadStageMarker(directory);
+  if (marker && marker->stage_id == stage_id) return;
+  throw Error(
+      ErrorCode::kNotInPrerequisiteState,
+      fmt::format("directory \"{}\" does not carry the marker of stage {}", directory, stage_id),
+      "", "Remove it by hand when you are sure that nothing in it is needed.");
+}
+
+// The marker goes last: what is left after a crash is still known as this stage's.
+void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
+  CheckMarkedTree(directory, stage_id);
+  if (!StatLink(directory)) return;
+  RemoveContent(directory, kStageFolder);
   RemoveTree(directory);
   SyncDirectory(ParentDirectory(directory));
 }
@@ -228,6 +235,9 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
                                                  : stage.directory);
   CheckNotRunning(directory);
   CheckNotMoved(directory, stage_id);
+  // Both before the first is touched: a discard that is refused removes nothing.
+  CheckMarkedTree(directory, stage_id);
+  CheckMarkedTree(TablespacesDirectory(directory), stage_id);
   // Only the name that this stage itself would have made in /tmp is ever removed there.
   const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
   const auto marker = ReadStageMarker(directory);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "restore/stage_tree.h"
 
 namespace backup_ext {
 namespace {
@@ -55,6 +56,13 @@ void CheckNotInDataDirectory(const std::string& directory) {
                   fmt::format("cannot restore into directory \"{}\"", directory),
                   fmt::format("It lies in \"{}\", which is a data directory.", path),
                   "Choose a directory outside every data directory.");
+    }
+    if (StatLink(JoinPath(path, kStageFolder))) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("cannot restore into directory \"{}\"", directory),
+                  fmt::format("It lies in \"{}\", which is another stage.", path),
+                  "Choose a directory outside every stage: discarding one removes all that lies "
+                  "in it.");
     }
     if (path == "/" || path.empty()) return;
   }

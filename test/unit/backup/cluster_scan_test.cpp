@@ -221,6 +221,27 @@ TEST_F(ClusterScanTest, WarnsOfSpecialFilesAndOtherLinks) {
   EXPECT_THAT(paths, Not(Contains("log")));
 }
 
+// Somebody moved data elsewhere and left a link: a backup without it would look complete.
+TEST_F(ClusterScanTest, RefusesLinksWhereDataMustBe) {
+  std::filesystem::create_directories(directory / "elsewhere/7");
+  WriteFileDurably(directory / "elsewhere/16999", MakePages(1, 0x1000, 1));
+  for (const char* path : {"base/7", "base/5/16999", "base/5/16999_vm", "pg_xact", "pg_multixact",
+                           "pg_tblspc", "base/5/pg_filenode.map"}) {
+    const std::string disk_path = Disk(path);
+    std::filesystem::remove_all(disk_path);
+    std::filesystem::create_directories(ParentDirectory(disk_path));
+    Link(directory / "elsewhere/7", path);
+    try {
+      (void)Scan();
+      ADD_FAILURE() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kNotInPrerequisiteState) << error.message();
+      EXPECT_THAT(error.message(), testing::HasSubstr(path));
+    }
+    ASSERT_EQ(unlink(disk_path.c_str()), 0);
+  }
+}
+
 TEST_F(ClusterScanTest, FollowsALinkedConfigurationFile) {
   WriteFileDurably(directory / "elsewhere.conf", AsBytes("port = 5433\n"));
   Link("../elsewhere.conf", "postgresql.conf");

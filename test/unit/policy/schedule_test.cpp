@@ -110,6 +110,45 @@ TEST(Schedule, ClockThatWentBackNeverStopsItForLongerThanADay) {
   }
 }
 
+TEST(Schedule, CrashOfTheServerPausesLikeAFailure) {
+  const Row rows[] = {
+      {"at once",
+       [](ScheduleState* s) {
+         s->last_crash = kNow - kSecond;
+         s->crashes = 1;
+       },
+       false, "the server crashed, next try in 59 s"},
+      {"the pause is over",
+       [](ScheduleState* s) {
+         s->last_crash = kNow - kMinute;
+         s->crashes = 1;
+       },
+       true, "there is no good backup yet"},
+      {"again and again",
+       [](ScheduleState* s) {
+         s->last_crash = kNow - 29 * kMinute;
+         s->crashes = 1000;
+       },
+       false, "the server crashed, next try in 1 min"},
+      {"after an older failure",
+       [](ScheduleState* s) {
+         s->last_failure = kNow - kHour;
+         s->failures_in_a_row = 1;
+         s->last_crash = kNow - kMinute;
+         s->crashes = 2;
+       },
+       false, "the server crashed, next try in 1 min"},
+      {"a fresh success is not made due by it",
+       [](ScheduleState* s) {
+         s->last_crash = kNow - kHour;
+         s->crashes = 1;
+         s->last_success = kNow - 2 * kHour;
+       },
+       false, "the last good backup began 2 h 0 min ago"},
+  };
+  ExpectDecisions(rows);
+}
+
 TEST(Schedule, FailedRunIsTriedAgainAfterThePause) {
   const Row rows[] = {
       {"at once",

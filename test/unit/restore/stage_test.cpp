@@ -136,6 +136,17 @@ TEST_F(StageTest, DiscardRefusesARunningServer) {
   EXPECT_FALSE(StatLink(stage_));
 }
 
+// A server in single-user mode writes its pid with a minus sign.
+TEST_F(StageTest, DiscardRefusesASingleUserServer) {
+  Build();
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(stage_);
+  WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("-{}\n{}\n", getpid(), stage_)));
+  ExpectRefused("a server is running there");
+  std::filesystem::current_path(before);
+  EXPECT_TRUE(StatLink(InStage("PG_VERSION")));
+}
+
 TEST_F(StageTest, AStalePidFileIsNoServer) {
   Build();
   // Alive, but in another directory.
@@ -165,6 +176,25 @@ TEST_F(StageTest, DiscardKeepsTheTablespacesOfAMovedDirectory) {
   EXPECT_THAT(error->message(), HasSubstr("was moved"));
   EXPECT_TRUE(StatLink(stage_ + ".moved/pg_tblspc/16400"));
   EXPECT_TRUE(StatFile(stage_ + ".moved/pg_tblspc/16400/x"));
+}
+
+// Moved to where it became the real one, and something else is in its place.
+TEST_F(StageTest, ARefusedDiscardRemovesNothing) {
+  Build();
+  const std::string moved = stage_ + ".moved";
+  std::filesystem::rename(stage_, moved);
+  ASSERT_EQ(symlink(moved.c_str(), stage_.c_str()), 0);
+  ExpectRefused("is not a directory");
+  EXPECT_TRUE(StatFile(moved + "/pg_tblspc/16400/x"));
+
+  ASSERT_EQ(unlink(stage_.c_str()), 0);
+  MakeDirectory(stage_);
+  ExpectRefused("was moved");
+  EXPECT_TRUE(StatFile(moved + "/pg_tblspc/16400/x"));
+
+  WriteFileDurably(InStage("precious"), AsBytes("x"));
+  ExpectRefused("does not carry the marker");
+  EXPECT_TRUE(StatFile(moved + "/pg_tblspc/16400/x"));
 }
 
 TEST_F(StageTest, DiscardOfAHalfMadeOneWorks) {

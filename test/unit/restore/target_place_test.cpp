@@ -68,6 +68,13 @@ TEST_F(TargetPlaceTest, InsideADataDirectoryIsRefused) {
   ExpectRefused(directory_ / "data/sub/new", ErrorCode::kInvalidArgument, "is a data directory");
 }
 
+// Discarding the outer one would remove the inner one.
+TEST_F(TargetPlaceTest, InsideAnotherStageIsRefused) {
+  MakeDirectories(directory_ / "stage.tablespaces/backup_ext_stage");
+  ExpectRefused(directory_ / "stage.tablespaces/new", ErrorCode::kInvalidArgument,
+                "is another stage");
+}
+
 TEST_F(TargetPlaceTest, ForbiddenPlacesAreRefused) {
   MakeDirectories(directory_ / "live/sub");
   ASSERT_EQ(symlink((directory_ / "live").c_str(), (directory_ / "alias").c_str()), 0);
