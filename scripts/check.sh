@@ -139,7 +139,8 @@ run_unit_tests() {
 unit() { run_unit_tests unit build/check-gcc; }
 
 asan() {
-  build_with build/check-asan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=address,undefined
+  build_with build/check-asan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=address,undefined \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1'
   run_unit_tests asan build/check-asan env ASAN_OPTIONS=detect_stack_use_after_return=1 \
     UBSAN_OPTIONS=print_stacktrace=1
 }
@@ -149,7 +150,8 @@ tsan() {
   local prefix=(setarch "$(uname -m)" -R)
   "${prefix[@]}" true || prefix=()
   "${prefix[@]}" true
-  build_with build/check-tsan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=thread
+  build_with build/check-tsan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=thread \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1'
   run_unit_tests tsan build/check-tsan "${prefix[@]}" env TSAN_OPTIONS=halt_on_error=1
 }
 
