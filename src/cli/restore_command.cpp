@@ -14,6 +14,7 @@
 #include "interrupt.h"
 #include "progress_bar.h"
 #include "restore/restore_run.h"
+#include "restore/shell_quote.h"
 #include "size_text.h"
 #include "store/catalog.h"
 #include "store/repository.h"
@@ -32,8 +33,8 @@ void PrintResult(const BackupRecord& record, const RestoreOptions& options,
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
       "and look into it with\n"
-      "    psql -h '{}' -p {} -d postgres\n",
-      result.start_command, result.socket_directory, options.port);
+      "    psql -h {} -p {} -d postgres\n",
+      result.start_command, ShellQuote(result.socket_directory), options.port);
   fmt::print(
       "\nThe settings that keep it apart are at the end of \"{0}/postgresql.auto.conf\"; the\n"
       "original of that file is \"{0}/backup_ext_stage/postgresql.auto.conf\".\n",

@@ -143,4 +143,39 @@ $after = tree_state(@origin);
 @changed = grep { ($before->{$_} // '') ne ($after->{$_} // '') } sort keys %{ { %$before, %$after } };
 is_deeply(\@changed, [], 'a copy of such a backup touches no file of the origin either');
 
+#
+# On a standby a backup begins at the last restartpoint: a tablespace that was there before the backup
+# may be in its WAL all the same.
+#
+my $primary = new_node('primary', conf => { autovacuum => 'off' });
+$primary->backup('seed');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'seed', has_streaming => 1);
+my $of_standby = repository($standby);
+$standby->append_conf('postgresql.conf', "backup_ext.repository = '$of_standby'");
+$standby->start;
+my $catch_up = sub { $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert')) };
+$primary->safe_psql('postgres', 'CHECKPOINT');
+$catch_up->();
+take_backup($standby);
+@files = repository_files($of_standby);
+
+mkdir("$base/replayed") or die;
+$primary->safe_psql('postgres', "CREATE TABLESPACE replayed LOCATION '$base/replayed'");
+$catch_up->();
+my ($status, $output, $error) = $standby->psql('postgres', 'SELECT backup_now()');
+isnt($status, 0, 'a tablespace made since the last restartpoint ends the backup of a standby');
+like($error, qr/ERROR:  a tablespace was created since the last restartpoint of the standby/,
+	'and says why');
+is_clean_after($standby, 'tablespace before the backup', \@files);
+
+$primary->safe_psql('postgres', 'CHECKPOINT');
+$catch_up->();
+$stage = stage($standby, take_backup($standby));
+$copy = start_stage($stage);
+my $oid = $primary->safe_psql('postgres', q{SELECT oid FROM pg_tablespace WHERE spcname = 'replayed'});
+is(readlink("$stage->{directory}/pg_tblspc/$oid"), "$stage->{directory}.tablespaces/$oid",
+	'after the next checkpoint a copy keeps to its own directory');
+stop_stage($copy);
+
 done_testing();

@@ -104,9 +104,27 @@ like("@lacking", qr{^\Q$unlogged\E( \Q$unlogged\E_(fsm|vm))*$}, 'only the unlogg
 
 # The stage: the same files, but for those that a restore writes itself.
 my $stage = BackupExtTest::stage($node, $backup_id);
-my @restored = grep { !m{^postgresql\.auto\.conf$} } keys %$extracted;
+my @segments = grep { m{^pg_wal/[0-9A-F]{24}$} } sort keys %$extracted;
+my %is_segment = map { $_ => 1 } @segments;
+my @restored = grep { !m{^postgresql\.auto\.conf$} && !$is_segment{$_} } keys %$extracted;
 is_deeply([ different_files("$directory/data", $stage->{directory}, @restored) ],
 	[], "every file equals the stage's");
+
+# WAL in the stage ends where the backup does.
+my $stop = $node->safe_psql('postgres',
+	"SELECT stop_lsn - '0/0' FROM backup_list() WHERE backup_id = '$backup_id'");
+my $expected_wal = '';
+my $staged_wal = '';
+foreach my $path (@segments)
+{
+	my $segment = slurp_file("$directory/data/$path");
+	my $begin = hex(substr($path, 15, 8)) * 0x100000000 + hex(substr($path, 23, 8)) * length($segment);
+	my $needed = $stop - $begin < length($segment) ? $stop - $begin : length($segment);
+	$expected_wal .= substr($segment, 0, $needed) . "\0" x (length($segment) - $needed);
+	$staged_wal .= slurp_file("$stage->{directory}/$path");
+}
+cmp_ok(length($expected_wal), '>', 0, 'there is WAL to compare');
+ok($expected_wal eq $staged_wal, 'and its WAL equals too, up to the end of the backup');
 
 # One file by name.
 my $one = $node->basedir . '/one';

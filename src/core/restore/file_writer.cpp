@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "cluster/wal_file.h"
 #include "restore/page_check.h"
 
 namespace backup_ext {
@@ -38,6 +40,16 @@ uint64_t FillUp(int fd, uint64_t size, uint64_t full_size, uint32_t* crc, const 
     size += part.size();
   }
   return size;
+}
+
+// How much of a segment the backup needs. What follows is cut off, so that recovery ends there by
+// itself: it may hold records that a copy must not replay, and no record may follow at which a
+// recovery target could be noticed.
+uint64_t NeededWal(const ManifestEntry& entry, const BackupRecord& record) {
+  const auto segment = ParseWalSegmentName(BaseName(entry.path), record.wal_segment_bytes);
+  if (!segment || record.stop_lsn == 0) return entry.size_bytes;
+  const uint64_t begin = segment->number * record.wal_segment_bytes;
+  return begin >= record.stop_lsn ? 0 : std::min(entry.size_bytes, record.stop_lsn - begin);
 }
 
 }  // namespace
@@ -91,7 +103,10 @@ void FileWriter::Write(const ManifestEntry& entry, const std::string& destinatio
   uint32_t crc = kCrc32cInit;
   uint64_t size = 0;
   uint64_t flushed = 0;
+  const bool is_wal = entry.file_kind == FileKind::kWal;
+  const uint64_t kept = is_wal ? NeededWal(entry, *at_.record) : entry.size_bytes;
   ForEachPiece(entry, [&](ByteSpan bytes) {
+    bytes = bytes.first(std::min<uint64_t>(bytes.size(), kept - size));
     WriteAll(file.get(), bytes, full_path);
     crc = Crc32cUpdate(crc, bytes);
     size += bytes.size();
@@ -102,7 +117,7 @@ void FileWriter::Write(const ManifestEntry& entry, const std::string& destinatio
     flushed = size;
   });
   if (at_.should_stop()) return;
-  if (entry.file_kind == FileKind::kWal) {
+  if (is_wal) {
     size = FillUp(file.get(), size, at_.record->wal_segment_bytes, &crc, full_path);
   }
   at_.tree->SealFile(file.get(), entry.mode, destination);

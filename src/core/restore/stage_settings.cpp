@@ -62,8 +62,9 @@ GuardGroup Archive() {
            {"recovery_end_command", ""}}};
 }
 
-// At most one target may be set, and an empty one takes back the one before it: the empty ones come
-// first. Source: src/backend/utils/misc/guc.c (15), assign_recovery_target().
+// No target: recovery ends where the WAL is cut off, at the end of the backup. `immediate` would
+// stop only at a record after that, and there is none in the backup of an idle standby. Source:
+// src/backend/access/transam/xlogrecovery.c, recoveryStopsBefore(), recoveryStopsAfter().
 GuardGroup Recovery(const BackupRecord& record, const GuardFacts& facts) {
   const uint32_t timeline = TargetTimeline(record);
   const bool by_number = timeline == 1 || facts.has_timeline_history;
@@ -73,7 +74,7 @@ GuardGroup Recovery(const BackupRecord& record, const GuardFacts& facts) {
            {"recovery_target_time", ""},
            {"recovery_target_xid", ""},
            {"recovery_target_lsn", ""},
-           {"recovery_target", "immediate"},
+           {"recovery_target", ""},
            {"recovery_target_timeline", by_number ? std::to_string(timeline) : "current"},
            {"recovery_target_action", "promote"},
            {"recovery_min_apply_delay", "0"},

@@ -28,7 +28,7 @@ TEST_F(RestoreTest, WritesEveryFileAsItWas) {
   EXPECT_EQ(ReadText(InStage("global/pg_control")), TestControlFile());
   EXPECT_EQ(ReadText(InStage("backup_label")), "START WAL LOCATION: 0/2000028 (file x)\n");
   EXPECT_EQ(ReadText(InStage("pg_wal/000000010000000000000020")),
-            std::string(kTestWalSegmentBytes, 'w'));
+            std::string(0x100, 'w') + std::string(kTestWalSegmentBytes - 0x100, '\0'));
   EXPECT_EQ(result.files, 9U);
   EXPECT_EQ(result.bytes, progress_.bytes_total.load());
   EXPECT_EQ(progress_.files_done.load(), progress_.files_total.load());
@@ -217,14 +217,14 @@ TEST_F(RestoreTest, InPlaceTablespacesStayWhereTheyAre) {
               HasSubstr("allow_in_place_tablespaces = 'on'\n"));
 }
 
-TEST_F(RestoreTest, WalIsMarkedAsArchivedAndFilledUp) {
+TEST_F(RestoreTest, WalIsMarkedAsArchivedCutOffAtTheEndAndFilledUp) {
   backup_.AddMinimum();
   backup_.second.pop_back();
   backup_.AddLateFile("pg_wal/000000010000000000000020", std::string(70000, 'w'), FileKind::kWal);
   backup_.Commit();
   static_cast<void>(Restore());
   const std::string segment = ReadText(InStage("pg_wal/000000010000000000000020"));
-  EXPECT_EQ(segment, std::string(70000, 'w') + std::string(kTestWalSegmentBytes - 70000, '\0'));
+  EXPECT_EQ(segment, std::string(0x100, 'w') + std::string(kTestWalSegmentBytes - 0x100, '\0'));
   EXPECT_TRUE(StatLink(InStage("pg_wal/archive_status/000000010000000000000020.done")));
   EXPECT_FALSE(StatLink(InStage("pg_wal/summaries")));
 }
