@@ -118,7 +118,7 @@ my $staged_wal = '';
 foreach my $path (@segments)
 {
 	my $segment = slurp_file("$directory/data/$path");
-	my $begin = hex(substr($path, 15, 8)) * 0x100000000 + hex(substr($path, 23, 8)) * length($segment);
+	my $begin = hex(substr($path, 15, 8)) * 2**32 + hex(substr($path, 23, 8)) * length($segment);
 	my $needed = $stop - $begin < length($segment) ? $stop - $begin : length($segment);
 	$expected_wal .= substr($segment, 0, $needed) . "\0" x (length($segment) - $needed);
 	$staged_wal .= slurp_file("$stage->{directory}/$path");
