@@ -49,6 +49,7 @@ class JobAccess : public ServerAccess {
   }
 
   void PausePoint() override {
+    wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
     tablespaces_->Check();
@@ -183,6 +184,8 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   BackupRecord record = NewRecord(job, facts);
   LogStart(job, settings);
 
+  // Cancelled before this process had taken its slot: no signal was sent then.
+  ThrowIfJobMustEnd(*slot);
   slot->progress.phase = Phase::kWaitingForCheckpoint;
   HoldWal();
   TablespaceWatch tablespaces(facts.data_directory);
@@ -214,6 +217,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
     access.PausePoint();
     pg_usleep(kPauseMs * 1000L);
   });
+  wal.Release();
   for (const HistoryFile& history : ReadTimelineHistories(facts.data_directory)) {
     AddTextFile(&run, FileKind::kTimelineHistory, "pg_wal/" + history.name, history.content);
   }

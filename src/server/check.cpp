@@ -101,9 +101,15 @@ CheckResult CheckChecksums() {
 }
 
 CheckResult CheckFullPageWrites() {
-  bool in_recovery = false;
-  CallPostgres([&] { in_recovery = RecoveryInProgress(); });
-  if (fullPageWrites || !in_recovery) {
+  bool is_on = true;
+  CallPostgres([&] {
+    if (!RecoveryInProgress()) return;
+    // Not the standby's own setting: the primary's, as of the last checkpoint that was replayed.
+    bool sound = false;
+    const ControlFileData* const control = get_controlfile(DataDir, &sound);
+    is_on = !sound || control->checkPointCopy.fullPageWrites;
+  });
+  if (is_on) {
     return Ok("full_page_writes", "torn pages are mended by WAL during a backup");
   }
   return {"full_page_writes", "error",

@@ -71,11 +71,12 @@ void SignalCancel(JobSlot* slot);
 
 // The asker leaves before the job has begun or while it begins: a slot whose worker has not come
 // yet is free again, a worker that has come is told to end and frees it itself.
-void GiveUpSlot(int index, uint64 generation) {
+void GiveUpSlot(int /*code*/, Datum argument) {
+  const StartedJob* const job = reinterpret_cast<const StartedJob*>(DatumGetPointer(argument));
   SharedState* const shared = GetSharedState();
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  JobSlot* const slot = &shared->jobs[index];
-  if (slot->generation == generation) {
+  JobSlot* const slot = &shared->jobs[job->slot];
+  if (slot->generation == job->generation) {
     slot->waiter_pid = 0;
     if (slot->state == JobState::kRunning) {
       SignalCancel(slot);
@@ -187,20 +188,16 @@ StartedJob StartJob(const JobRequest* request, Waiting waiting) {
   RequirePreloaded();
   job.slot = ClaimSlot(request, waiting, &job.generation);
   if (!RegisterWorker(request, job.slot, job.generation, &job.handle)) {
-    GiveUpSlot(job.slot, job.generation);
+    GiveUpSlot(0, PointerGetDatum(&job));
     ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
                     errmsg("could not start job: no background worker is free"),
                     errhint("Increase max_worker_processes, or wait until other background "
                             "workers have ended.")));
   }
-  PG_TRY();
+  // FATAL too: a slot whose waiter is gone would stay taken for good.
+  PG_ENSURE_ERROR_CLEANUP(GiveUpSlot, PointerGetDatum(&job));
   { WaitUntilStarted(&job); }
-  PG_CATCH();
-  {
-    GiveUpSlot(job.slot, job.generation);
-    PG_RE_THROW();
-  }
-  PG_END_TRY();
+  PG_END_ENSURE_ERROR_CLEANUP(GiveUpSlot, PointerGetDatum(&job));
   return job;
 }
 

@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/pg_control.h"
 #include "catalog/pg_type.h"
 #include "commands/progress.h"
+#include "common/controldata_utils.h"
 #include "common/relpath.h"
 #include "fmgr.h"
 #include "funcapi.h"

@@ -63,7 +63,7 @@ struct ToDatum {
 
 std::string WithoutForeignBytes(std::string text) {
   for (char& c : text) {
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    if (static_cast<unsigned char>(c) >= 0x80 || c == '\0') c = '?';
   }
   return text;
 }
@@ -76,7 +76,8 @@ std::string Converted(const std::string& text, Convert convert) {
   char* converted = nullptr;
   try {
     CallPostgres([&] { converted = convert(data, length); });
-  } catch (const PostgresError&) {
+  } catch (const PostgresError& error) {
+    if (error.code() == ErrorCode::kCanceled) throw;
     return WithoutForeignBytes(text);
   }
   if (converted == nullptr || converted == data) return text;

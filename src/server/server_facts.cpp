@@ -56,7 +56,7 @@ struct SettingsView {
 
 SettingsView ViewSettings() {
   SettingsView view;
-  CallPostgres([&] { view.settings = AllSettings(&view.count); });
+  CallPostgresUninterrupted([&] { view.settings = AllSettings(&view.count); });
   return view;
 }
 

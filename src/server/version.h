@@ -31,6 +31,14 @@ inline void CreateTemporarySlot(const char* name) {
 #endif
 }
 
+inline void DropTemporarySlots() {
+#if PG_VERSION_NUM >= 170000
+  ReplicationSlotCleanup(false);
+#else
+  ReplicationSlotCleanup();
+#endif
+}
+
 inline struct config_generic** AllSettings(int* count) {
 #if PG_VERSION_NUM >= 160000
   return get_guc_variables(count);

@@ -2,7 +2,10 @@
 #include "wal_collector.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <sstream>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "cluster/wal_file.h"
 
@@ -20,7 +23,10 @@ struct WalPosition {
   uint32_t timeline = 0;
 };
 
-// Up to where WAL is on disk and valid: flushed on a primary, received or replayed on a standby.
+// Up to where WAL is on disk and valid: flushed on a primary, replayed on a standby. The end of the
+// record that is being replayed, not of the last one that was: pages and the control file carry it
+// already. What was only received is no part of the backup; under recovery_min_apply_delay that is
+// much, and it may lie past the point where the next timeline begins.
 WalPosition DurableWal(bool in_recovery) {
   XLogRecPtr lsn = InvalidXLogRecPtr;
   TimeLineID timeline = 0;
@@ -29,10 +35,7 @@ WalPosition DurableWal(bool in_recovery) {
       lsn = GetFlushRecPtr(&timeline);
       return;
     }
-    lsn = GetXLogReplayRecPtr(&timeline);
-    TimeLineID received_timeline = 0;
-    const XLogRecPtr received = GetWalRcvFlushRecPtr(nullptr, &received_timeline);
-    if (received_timeline == timeline && received > lsn) lsn = received;
+    lsn = GetCurrentReplayRecPtr(&timeline);
   });
   return {.lsn = lsn, .timeline = timeline};
 }
@@ -41,7 +44,7 @@ WalPosition DurableWal(bool in_recovery) {
 uint64_t NewestWal(bool in_recovery) {
   XLogRecPtr lsn = InvalidXLogRecPtr;
   CallPostgresUninterrupted(
-      [&] { lsn = in_recovery ? GetXLogReplayRecPtr(nullptr) : GetXLogInsertRecPtr(); });
+      [&] { lsn = in_recovery ? GetCurrentReplayRecPtr(nullptr) : GetXLogInsertRecPtr(); });
   return lsn;
 }
 
@@ -51,24 +54,36 @@ struct TimelinePart {
   uint64_t end = 0;  // 0: still growing
 };
 
-// The history of `timeline`, newest first.
-std::vector<TimelinePart> TimelineParts(uint32_t timeline) {
-  constexpr int kLimit = 256;
-  TimelinePart parts[kLimit];
-  int count = 0;
-  CallPostgresUninterrupted([&] {
-    List* const history = readTimeLineHistory(timeline);
-    ListCell* cell;
-    foreach (cell, history) {
-      const TimeLineHistoryEntry* const entry = static_cast<TimeLineHistoryEntry*>(lfirst(cell));
-      if (count == kLimit) break;
-      parts[count].timeline = entry->tli;
-      parts[count].begin = entry->begin;
-      parts[count].end = entry->end;
-      count++;
+// The history of `timeline`, newest first. Not readTimeLineHistory(): it reports a file that it
+// cannot read as FATAL, which ends the process under live threads.
+std::vector<TimelinePart> TimelineParts(uint32_t timeline, const std::string& data_directory) {
+  std::vector<TimelinePart> parts;
+  const std::string path =
+      JoinPath(JoinPath(data_directory, "pg_wal"), TimelineHistoryName(timeline));
+  uint64_t begin = 0;
+  // Timeline 1 has none, nor has one that pg_resetwal chose: then there are no parents.
+  if (timeline > 1 && StatFile(path)) {
+    const Bytes content = ReadWholeFile(path, kHistoryLimitBytes);
+    std::istringstream lines(std::string(reinterpret_cast<const char*>(content.data()),  //
+                                         content.size()));
+    for (std::string line; std::getline(lines, line);) {
+      const size_t first = line.find_first_not_of(" \t\r");
+      if (first == std::string::npos || line[first] == '#') continue;
+      unsigned parent = 0;
+      unsigned high = 0;
+      unsigned low = 0;
+      if (std::sscanf(line.c_str(), "%u\t%X/%X", &parent, &high, &low) != 3) {
+        throw Error(ErrorCode::kDamaged,
+                    "could not read file \"" + path + "\": syntax error in \"" + line + "\"");
+      }
+      const uint64_t end = static_cast<uint64_t>(high) << 32 | low;
+      parts.push_back({.timeline = parent, .begin = begin, .end = end});
+      begin = end;
     }
-  });
-  return {parts, parts + count};
+  }
+  parts.push_back({.timeline = timeline, .begin = begin, .end = 0});
+  std::reverse(parts.begin(), parts.end());
+  return parts;
 }
 
 }  // namespace
@@ -92,13 +107,18 @@ void HoldWal() {
   });
 }
 
+bool IsSlotGivenUp() noexcept {
+  if (MyReplicationSlot == nullptr) return false;
+  const WALAvailability availability = GetWALAvailability(MyReplicationSlot->data.restart_lsn);
+  return availability == WALAVAIL_UNRESERVED || availability == WALAVAIL_REMOVED;
+}
+
 WalCollector::WalCollector(const ClusterFacts& facts, uint64_t start_lsn, uint32_t timeline)
     : facts_(facts),
       start_lsn_(start_lsn),
       start_timeline_(timeline),
       first_segment_(SegmentOfLsn(start_lsn, facts.wal_segment_bytes)),
-      next_segment_(first_segment_),
-      slot_segment_(first_segment_) {}
+      next_segment_(first_segment_) {}
 
 void WalCollector::Poll(BackupRun* run) {
   run->PublishWalPosition(NewestWal(facts_.in_recovery));
@@ -123,7 +143,7 @@ void WalCollector::Queue(BackupRun* run, uint64_t segment, uint32_t newest_timel
   uint32_t timeline = newest_timeline;
   if (newest_timeline != start_timeline_) {
     const uint64_t segment_end = (segment + 1) * facts_.wal_segment_bytes;
-    for (const TimelinePart& part : TimelineParts(newest_timeline)) {
+    for (const TimelinePart& part : TimelineParts(newest_timeline, facts_.data_directory)) {
       if (part.begin < segment_end && (part.end == 0 || part.end >= segment_end)) {
         timeline = part.timeline;
       }
@@ -137,7 +157,7 @@ void WalCollector::Queue(BackupRun* run, uint64_t segment, uint32_t newest_timel
 
 void WalCollector::AdvanceSlot(const BackupRun& run) {
   const uint64_t stored_until = first_segment_ + run.wal_segments_stored();
-  if (stored_until <= slot_segment_) return;
+  if (is_released_ || stored_until <= slot_segment_) return;
   slot_segment_ = stored_until;
   const XLogRecPtr lsn = stored_until * facts_.wal_segment_bytes;
   CallPostgresUninterrupted([&] {
@@ -150,12 +170,27 @@ void WalCollector::AdvanceSlot(const BackupRun& run) {
   });
 }
 
+void WalCollector::Release() {
+  is_released_ = true;
+  CallPostgresUninterrupted([] {
+    ReplicationSlotRelease();
+    DropTemporarySlots();
+  });
+}
+
+void WalCollector::ThrowIfGivenUp() const {
+  if (!ProcDiePending || is_released_) return;
+  bool is_given_up = false;
+  CallPostgresUninterrupted([&] { is_given_up = IsSlotGivenUp(); });
+  if (is_given_up) throw Error(ErrorCode::kTerminated, kSlotGivenUp, {}, kSlotGivenUpHint);
+}
+
 std::vector<WalRange> WalCollector::Ranges(uint64_t stop_lsn, uint32_t stop_timeline) const {
   if (stop_timeline == start_timeline_) {
     return {{.timeline = stop_timeline, .start_lsn = start_lsn_, .end_lsn = stop_lsn}};
   }
   std::vector<WalRange> ranges;
-  for (const TimelinePart& part : TimelineParts(stop_timeline)) {
+  for (const TimelinePart& part : TimelineParts(stop_timeline, facts_.data_directory)) {
     const uint64_t begin = std::max<uint64_t>(part.begin, start_lsn_);
     const uint64_t end = part.end == 0 ? stop_lsn : std::min<uint64_t>(part.end, stop_lsn);
     if (begin >= end) continue;

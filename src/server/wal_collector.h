@@ -14,9 +14,17 @@
 
 namespace backup_ext {
 
-// Creates and reserves the temporary slot; before backup mode begins. It goes with the process.
-// Throws PostgresError when no slot is free.
+// Creates and reserves the temporary slot; before backup mode begins. It goes with the process, or
+// with WalCollector::Release(). Throws PostgresError when no slot is free.
 void HoldWal();
+
+// Whether the server ends, or would end, this process because its slot holds more WAL than
+// max_slot_wal_keep_size. Neither throws nor raises an error: exit callbacks ask too.
+[[nodiscard]] bool IsSlotGivenUp() noexcept;
+inline constexpr const char* kSlotGivenUp =
+    "terminating backup: its WAL exceeds max_slot_wal_keep_size";
+inline constexpr const char* kSlotGivenUpHint =
+    "Increase max_slot_wal_keep_size; if a slow repository was the cause, use a faster one.";
 
 class WalCollector {
  public:
@@ -34,6 +42,13 @@ class WalCollector {
     run->DrainWal();
   }
 
+  // Drops the slot: a restore that follows in this process must not hold WAL.
+  void Release();
+
+  // Throws Error(kTerminated) when this process is told to end because its slot holds more WAL than
+  // max_slot_wal_keep_size.
+  void ThrowIfGivenUp() const;
+
   // What the backup needs, newest timeline first.
   [[nodiscard]] std::vector<WalRange> Ranges(uint64_t stop_lsn, uint32_t stop_timeline) const;
 
@@ -47,9 +62,10 @@ class WalCollector {
   uint64_t start_lsn_;
   uint32_t start_timeline_;
   uint64_t first_segment_;
-  uint64_t next_segment_;  // the first that is not queued
-  uint64_t slot_segment_;  // where the slot stands
-  bool has_all_ = false;   // the end of the backup is queued: what comes after is not its own
+  uint64_t next_segment_;      // the first that is not queued
+  uint64_t slot_segment_ = 0;  // where the slot stands, 0: before the backup
+  bool has_all_ = false;       // the end of the backup is queued: what comes after is not its own
+  bool is_released_ = false;
 };
 
 // Every timeline history file of pg_wal: name and content.

@@ -9,6 +9,7 @@
 #include "postgres_headers.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "wal_collector.h"
 
 namespace backup_ext {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 struct Outcome {
   JobSlot* slot;
   bool succeeded;
+  bool is_assumed;  // no error was caught: this process was told to end inside of PostgreSQL
   PlainError error;
 };
 Outcome outcome;
@@ -26,7 +28,15 @@ void PublishOutcome(int /*code*/, Datum /*argument*/) {
   PublishJobEnd(outcome.slot, outcome.succeeded ? nullptr : &outcome.error);
 }
 
+// While the slot is still there. A wait for the checkpoint ends with FATAL, which is not caught.
+void TellWhyTerminated(int /*code*/, Datum /*argument*/) {
+  if (outcome.succeeded || !outcome.is_assumed || !IsSlotGivenUp()) return;
+  snprintf(outcome.error.message, sizeof(outcome.error.message), "%s", kSlotGivenUp);
+  snprintf(outcome.error.hint, sizeof(outcome.error.hint), "%s", kSlotGivenUpHint);
+}
+
 void AssumeTerminated(PlainError* error) {
+  outcome.is_assumed = true;
   std::memset(static_cast<void*>(error), 0, sizeof(*error));
   snprintf(error->sql_state, sizeof(error->sql_state), "57P01");
   snprintf(error->message, sizeof(error->message), "background worker was terminated");
@@ -80,6 +90,7 @@ void backup_ext_worker_main(Datum argument) {
   CurrentResourceOwner = nullptr;
   CreateAuxProcessResourceOwner();
   CurrentResourceOwner = AuxProcessResourceOwner;
+  before_shmem_exit(TellWhyTerminated, 0);
   ShowJob(*outcome.slot);
   MemoryContextSwitchTo(
       AllocSetContextCreate(TopMemoryContext, "backup_ext job", ALLOCSET_DEFAULT_SIZES));
@@ -88,6 +99,7 @@ void backup_ext_worker_main(Datum argument) {
   PlainError error;
   if (!RunCatchingAll([slot] { RunJob(slot); }, &error)) {
     outcome.error = error;
+    outcome.is_assumed = false;
     QueryCancelPending = false;
     ReportPlainError(error, ERROR);
   }
