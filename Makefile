@@ -80,7 +80,7 @@ WARNINGS_ARE_ERRORS = -Werror
 endif
 # -isystem: warnings of PostgreSQL's headers are not ours, but those of their macros are: `register`
 # in 15, counting up a volatile in all.
-SERVER_CXXFLAGS = -std=c++20 -O2 -g -fPIC -fno-strict-aliasing -fwrapv \
+SERVER_CXXFLAGS = -std=c++20 -O2 -g1 -fPIC -fno-strict-aliasing -fwrapv \
   -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
   -Wall -Wextra $(WARNINGS_ARE_ERRORS) -Wno-register -Wno-deprecated-volatile \
   -Isrc -Isrc/core -isystem $(SERVER_INCLUDES) \
@@ -114,7 +114,8 @@ $(CORE_LIBRARIES) $(PROGRAM_FILE): core-build
 	@:
 core-build:
 	@test -f $(CORE_BUILD)/Makefile || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
-	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF
+	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF \
+	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
 	@env -u MAKEFLAGS -u MAKELEVEL cmake --build $(CORE_BUILD) --parallel $(JOBS) \
 	  --target $(ROOMS:%=core_%) backup_ext_cli
 
