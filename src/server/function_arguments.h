@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/clock.h"
 #include "base/error.h"
 
 #include "postgres_headers.h"
@@ -30,10 +29,6 @@ void CopyArgument(std::string_view from, std::string_view what, char (&to)[kRoom
   }
   std::memcpy(to, from.data(), from.size());
   to[from.size()] = '\0';
-}
-
-inline Microseconds MicrosecondsOf(TimestampTz time) {
-  return time + static_cast<int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
 }  // namespace backup_ext

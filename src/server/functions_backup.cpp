@@ -15,6 +15,7 @@
 #include "result_set.h"
 #include "settings.h"
 #include "stage_job.h"
+#include "timestamp.h"
 
 namespace backup_ext {
 namespace {
@@ -122,7 +123,7 @@ bool ViewJob(int index, JobView* view) {
   TimestampTz started_at = 0;
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
-    live = slot->state == JobState::kRequested || slot->state == JobState::kRunning;
+    live = IsLive(*slot);
     request = slot->request;
     view->pid = slot->worker_pid;
     started_at = slot->started_at;
@@ -137,7 +138,7 @@ bool ViewJob(int index, JobView* view) {
   view->bytes_total = slot->progress.bytes_total;
   view->files_done = slot->progress.files_done;
   view->files_total = slot->progress.files_total;
-  view->started_at = MicrosecondsOf(started_at);
+  view->started_at = FromTimestamp(started_at);
   view->slowed_by_max_rate = request.kind == JobKind::kBackup && view->phase == Phase::kCopying &&
                              CurrentSettings().max_bytes_per_second > 0;
   return true;

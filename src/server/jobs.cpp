@@ -13,10 +13,6 @@ bool MakesBackup(const JobRequest* request) {
   return request->kind == JobKind::kBackup || request->safety_backup_id[0] != '\0';
 }
 
-bool IsLive(const JobSlot* slot) {
-  return slot->state == JobState::kRequested || slot->state == JobState::kRunning;
-}
-
 void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64 generation) {
   slot->state = JobState::kRequested;
   slot->generation = generation;
@@ -43,7 +39,7 @@ int ClaimSlot(const JobRequest* request, Waiting waiting, uint64* generation) {
   for (int i = 0; i < kMaxJobs; i++) {
     JobSlot* const slot = &shared->jobs[i];
     if (slot->state == JobState::kFree && free_slot < 0) free_slot = i;
-    if (IsLive(slot) && MakesBackup(request) && MakesBackup(&slot->request)) {
+    if (IsLive(*slot) && MakesBackup(request) && MakesBackup(&slot->request)) {
       snprintf(busy_job, sizeof(busy_job), "%s", slot->request.job_id);
     }
   }
@@ -134,7 +130,7 @@ void AbandonJob(int /*code*/, Datum argument) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   if (slot->generation == job->generation) {
     slot->waiter_pid = 0;
-    if (!IsLive(slot)) slot->state = JobState::kFree;
+    if (!IsLive(*slot)) slot->state = JobState::kFree;
   }
   LWLockRelease(shared->lock);
 }
@@ -230,7 +226,7 @@ bool BackupIsRunning(void) {
   bool running = false;
   LWLockAcquire(shared->lock, LW_SHARED);
   for (const JobSlot& slot : shared->jobs) {
-    if (IsLive(&slot) && MakesBackup(&slot.request)) running = true;
+    if (IsLive(slot) && MakesBackup(&slot.request)) running = true;
   }
   LWLockRelease(shared->lock);
   return running;
@@ -242,7 +238,7 @@ bool CancelJob(const char* job_id) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   for (int i = 0; i < kMaxJobs; i++) {
     JobSlot* const slot = &shared->jobs[i];
-    if (!IsLive(slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
+    if (!IsLive(*slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
     SignalCancel(slot);
     // Its worker has not come, and may never: when it does, it finds its slot given up.
     if (slot->state == JobState::kRequested && slot->waiter_pid == 0) slot->state = JobState::kFree;

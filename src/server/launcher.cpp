@@ -22,6 +22,7 @@
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "timestamp.h"
 #include "version.h"
 
 namespace backup_ext {
@@ -82,12 +83,6 @@ SharedView ViewShared() {
     LWLockRelease(shared->lock);
   });
   return view;
-}
-
-Microseconds FromTimestamp(TimestampTz time) {
-  constexpr int64_t kEpochShiftUs =
-      static_cast<int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-  return time == 0 ? 0 : time + kEpochShiftUs;
 }
 
 // Start of the newest good backup that the clock allows, 0 where there is none or no repository

@@ -5,12 +5,11 @@
 
 #include "guard.h"
 #include "postgres_headers.h"
+#include "timestamp.h"
 
 namespace backup_ext {
 namespace {
 
-constexpr int64_t kEpochShiftUs =
-    static_cast<int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 constexpr size_t kMaxColumns = 32;
 
 struct ToDatum {
@@ -42,7 +41,7 @@ struct ToDatum {
   }
   Datum operator()(SqlTime value) const {
     Datum datum = 0;
-    CallPostgres([&] { datum = TimestampTzGetDatum(value.at - kEpochShiftUs); });
+    CallPostgres([&] { datum = TimestampTzGetDatum(value.at - kPostgresEpoch); });
     return datum;
   }
   Datum operator()(SqlInterval value) const {

@@ -71,6 +71,11 @@ struct SharedState {
   JobSlot jobs[kMaxJobs];
 };
 
+// A worker was asked for, or is at work. Under `lock`.
+[[nodiscard]] inline bool IsLive(const JobSlot& slot) {
+  return slot.state == JobState::kRequested || slot.state == JobState::kRunning;
+}
+
 // Installs the hooks. From _PG_init in the postmaster.
 void RequestSharedState();
 // Null when the library was not preloaded.

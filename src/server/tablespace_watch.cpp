@@ -9,6 +9,15 @@
 #include "base/file.h"
 
 namespace backup_ext {
+namespace {
+
+// 0 when it does not exist.
+int64_t ChangedAt(const std::string& path) {
+  const auto status = StatFile(path);
+  return status ? status->st_ctim.tv_sec * 1'000'000'000LL + status->st_ctim.tv_nsec : 0;
+}
+
+}  // namespace
 
 TablespaceWatch::TablespaceWatch(const std::string& data_directory)
     : directory_(JoinPath(data_directory, "pg_tblspc")), last_(Look()) {}
@@ -16,10 +25,7 @@ TablespaceWatch::TablespaceWatch(const std::string& data_directory)
 TablespaceWatch::Sight TablespaceWatch::Look() const {
   Sight sight;
   // First the time, then the names: a change in between is seen at the next look.
-  const auto status = StatFile(directory_);
-  if (status) {
-    sight.changed_ns = status->st_ctim.tv_sec * 1'000'000'000LL + status->st_ctim.tv_nsec;
-  }
+  sight.changed_ns = ChangedAt(directory_);
   const auto entries = ReadDirectory(directory_);
   if (!entries) return sight;
   for (const DirectoryEntry& entry : *entries) {
@@ -30,11 +36,7 @@ TablespaceWatch::Sight TablespaceWatch::Look() const {
 }
 
 void TablespaceWatch::Check() {
-  const auto status = StatFile(directory_);
-  if (status &&
-      status->st_ctim.tv_sec * 1'000'000'000LL + status->st_ctim.tv_nsec == last_.changed_ns) {
-    return;
-  }
+  if (ChangedAt(directory_) == last_.changed_ns) return;
   const Sight now = Look();
   const bool has_new_link =
       !std::includes(last_.links.begin(), last_.links.end(), now.links.begin(), now.links.end());
