@@ -3,12 +3,14 @@
 #   make, make install, make installcheck, make clean    as for every extension; PG_CONFIG= chooses
 #                                                        the server, DESTDIR= the place
 #   make check [PG=15|18] [ONLY="unit tap"]              the whole gate (scripts/check.sh)
+#   make soak [FOR=3600] [SEED=7] [PG_CONFIG=...]        random steps with backups between them, each of which
+#                                                        is restored and judged, for that many seconds
 #   make demo                                            a backup and a restore, shown and proven
 #   make bench                                           against pg_basebackup and pgBackRest
 #   make dependencies                                    installs what these need (Debian 12)
 #   make format                                          clang-format on every source file
 
-SCRIPT_GOALS = check demo bench dependencies format
+SCRIPT_GOALS = check soak demo bench dependencies format
 .PHONY: $(SCRIPT_GOALS)
 
 ifneq ($(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
@@ -16,10 +18,17 @@ ifneq ($(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
 
 check:
 	@PG='$(PG)' ONLY='$(ONLY)' scripts/check.sh
+soak:
+	@mkdir -p build/soak
+	@BACKUP_EXT_SECONDS='$(or $(FOR),3600)' BACKUP_EXT_SEED='$(SEED)' \
+	  scripts/check_server.sh '$(or $(PG_CONFIG),pg_config)' build/soak build soak; status=$$?; \
+	  tail -n 60 build/soak/soak.log; exit $$status
 demo:
 	@scripts/demo.sh
 bench:
 	@test/bench/full_backup.sh
+	@test/bench/incremental_backup.sh
+	@test/bench/many_relations.sh
 dependencies:
 	@scripts/install_dependencies.sh check demo bench
 format:
@@ -113,9 +122,11 @@ JOBS ?= $(shell nproc)
 $(CORE_LIBRARIES) $(PROGRAM_FILE): core-build
 	@:
 core-build:
-	@test -f $(CORE_BUILD)/Makefile || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
+	@test $(CORE_BUILD)/Makefile -nt CMakeLists.txt || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
 	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF \
 	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
+# Again, with what is set there: a room that is new is not known by its name yet.
+	@env -u MAKEFLAGS -u MAKELEVEL cmake $(CORE_BUILD) > /dev/null
 	@env -u MAKEFLAGS -u MAKELEVEL cmake --build $(CORE_BUILD) --parallel $(JOBS) \
 	  --target $(ROOMS:%=core_%) backup_ext_cli
 

@@ -19,6 +19,7 @@ my %may_include = (
 	'core/store'   => [qw(core/base core/format)],
 	'core/backup'  => [qw(core/base core/format core/cluster core/policy core/store)],
 	'core/restore' => [qw(core/base core/format core/cluster core/policy core/store)],
+	'core/expire'  => [qw(core/base core/format core/policy core/store)],
 	'core/verify'  => [qw(core/base core/format core/cluster core/policy core/store)]);
 my @core = sort keys %may_include;
 $may_include{server} = [@core];

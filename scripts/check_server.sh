@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The part of the gate that needs a server: builds, installs, and runs pg_regress and the TAP tests.
 #
-#   scripts/check_server.sh PG_CONFIG RESULTS build|regress|tap...
+#   scripts/check_server.sh PG_CONFIG RESULTS build|regress|tap|soak...
 #
+# soak is the random test of backups alone, for BACKUP_EXT_SECONDS, from BACKUP_EXT_SEED.
 # Each step writes RESULTS/<step>.log and RESULTS/<step>.counts ("passed failed"). The same script
 # runs on the host and in the chroot of sid. The first argument chooses the server.
 set -euo pipefail
@@ -50,8 +51,19 @@ CONF
   return $status
 }
 
-tap() {
-  local status=0
+tap() { run_tap_tests test/t/*.pl; }
+
+soak() {
+  run_tap_tests test/t/060_incremental_property.pl "BACKUP_EXT_SECONDS=${BACKUP_EXT_SECONDS:-3600}" \
+    "BACKUP_EXT_SEED=${BACKUP_EXT_SEED:-$(date +%s)}"
+}
+
+# Files of tests, then settings NAME=VALUE of their environment.
+run_tap_tests() {
+  local status=0 argument files=() environment=()
+  for argument in "$@"; do
+    if [[ $argument == *=* ]]; then environment+=("$argument"); else files+=("$argument"); fi
+  done
   scratch_begin "$pg_config"
   copy_for_postgres
   # Utils.pm of 15 reads TESTDIR, later ones the other two.
@@ -61,9 +73,9 @@ tap() {
   as_postgres env PERL5LIB="$pgxs_root/src/test/perl:$SCRATCH/tree/test/perl" \
     PG_REGRESS="$pgxs_root/src/test/regress/pg_regress" TESTDIR="$SCRATCH/test_run" \
     TESTLOGDIR="$SCRATCH/test_run/log" TESTDATADIR="$SCRATCH/test_run" \
-    BACKUP_EXT_SMALL_FS="$SCRATCH/small_fs" \
-    sh -c 'cd tree && exec perl scripts/run_tap.pl 2 ../counts test/t/*.pl' || status=1
-  [[ ! -f $SCRATCH/counts ]] || cat "$SCRATCH/counts" > "$results/tap.counts"
+    BACKUP_EXT_SMALL_FS="$SCRATCH/small_fs" "${environment[@]}" \
+    sh -c 'cd tree && exec perl scripts/run_tap.pl 2 ../counts "$@"' sh "${files[@]}" || status=1
+  [[ ! -f $SCRATCH/counts ]] || cat "$SCRATCH/counts" > "$results/$step.counts"
   if ((status)); then
     show_logs_of_failed_tests
   fi

@@ -15,9 +15,27 @@ CREATE FUNCTION backup_list(OUT backup_id text, OUT label text, OUT kind text, O
     OUT duration interval, OUT database_bytes bigint, OUT media_bytes bigint,
     OUT stored_bytes bigint, OUT start_lsn pg_lsn, OUT stop_lsn pg_lsn, OUT timeline integer,
     OUT server_version text, OUT pinned_until timestamptz, OUT expires_at timestamptz,
-    OUT kept_because text, OUT verified_at timestamptz, OUT verify_result text, OUT error text)
+    OUT kept_because text, OUT verified_at timestamptz, OUT verify_result text, OUT error text,
+    OUT full_because text)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_list'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_pin(backup_id text, until timestamptz DEFAULT 'infinity')
+RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_pin'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_unpin(backup_id text)
+RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_unpin'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_drop(backup_id text, force boolean DEFAULT false)
+RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_drop'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_expire(dry_run boolean DEFAULT false, OUT backup_id text, OUT action text,
+    OUT because text, OUT freed_bytes bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_expire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION backup_progress(OUT job_id text, OUT pid integer, OUT operation text,
     OUT backup_id text, OUT phase text, OUT bytes_done bigint, OUT bytes_total bigint,
@@ -50,13 +68,23 @@ CREATE FUNCTION backup_discard_stage(stage_id text)
 RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_discard_stage'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION backup_verify(backup_id text DEFAULT 'latest', OUT path text, OUT problem text,
+    OUT offset_bytes bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_verify'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 -- An administrator grants them one by one: doc/operations.md has sets for an operator and a monitor.
 REVOKE ALL ON FUNCTION backup_now(text, text, boolean, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_cancel(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_list() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_pin(text, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_unpin(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_drop(text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_expire(boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_progress() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_check() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_stage_restore(text, text, timestamptz, pg_lsn, text, text, text,
     boolean, boolean, jsonb, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_staged() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_discard_stage(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_verify(text) FROM PUBLIC;

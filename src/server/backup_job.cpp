@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -15,12 +16,13 @@
 #include "store/repository.h"
 
 #include "backup_mode.h"
+#include "backup_parents.h"
+#include "cluster_state.h"
 #include "guard.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
+#include "retention_job.h"
 #include "server_facts.h"
-#include "tablespace_records.h"
-#include "tablespace_watch.h"
 #include "version.h"
 #include "wal_collector.h"
 
@@ -40,8 +42,7 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, TablespaceWatch* tablespaces, JobSlot* slot)
-      : facts_(facts), tablespaces_(tablespaces), slot_(slot) {}
+  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -52,7 +53,6 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    tablespaces_->Check();
     run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
     wal_->Poll(run_);
   }
@@ -74,7 +74,6 @@ class JobAccess : public ServerAccess {
   }
 
   const ClusterFacts& facts_;
-  TablespaceWatch* tablespaces_;
   JobSlot* slot_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
@@ -116,6 +115,12 @@ void WarnOf(const std::vector<std::string>& warnings) {
   }
 }
 
+void ShowToCaller(const std::string& text, JobSlot* slot) {
+  const size_t length = std::min(text.size(), sizeof(slot->warning) - 1);
+  std::memcpy(slot->warning, text.data(), length);
+  slot->warning[length] = '\0';
+}
+
 // Tells the server's statistics, the log and the caller about pages that failed their checksum.
 void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& record,
                   JobSlot* slot) {
@@ -129,9 +134,7 @@ void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& rec
   }
   const std::string text =
       fmt::format("backup {} holds damaged pages: {}", record.backup_id, record.error);
-  const size_t length = std::min(text.size(), sizeof(slot->warning) - 1);
-  std::memcpy(slot->warning, text.data(), length);
-  slot->warning[length] = '\0';
+  ShowToCaller(text, slot);
   WarnOf({text});
 }
 
@@ -140,9 +143,26 @@ void LogStart(const BackupJob& job, const Settings& settings) {
   const char* const trigger = job.trigger.c_str();
   const int threads = WorkerThreads(settings);
   CallPostgres([&] {
-    ereport(LOG, (errmsg("backup_ext: backup %s started: kind full, trigger %s, workers %d", id,
-                         trigger, threads)));
+    ereport(LOG, (errmsg("backup_ext: backup %s started: trigger %s, workers %d", id, trigger,
+                         threads)));
   });
+}
+
+// What a cancelled run had stored is not stored again by the next one.
+void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterLock& lock,
+                     bool in_recovery, BackupRecord* record) {
+  try {
+    record->stop_lsn = NewestWalPosition(in_recovery);
+    if (!run->KeepInterrupted(record, lock)) return;
+    RememberBackup(repository, record->backup_id);
+    const std::string text =
+        fmt::format("backup_ext: backup {} was interrupted: {} bytes are kept for the next one",
+                    record->backup_id, record->stored_bytes);
+    const char* const message = text.c_str();
+    CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+  } catch (const Error&) {
+    // Then the next one stores it again.
+  }
 }
 
 void LogEnd(const BackupRecord& record) {
@@ -160,12 +180,47 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
   BackupRecord record;
   record.backup_id = job.backup_id;
   record.label = job.label;
-  record.kind = "full";
   record.trigger = job.trigger;
   record.state = "complete";
   record.started_at = Now();
   FillServerFields(facts, &record);
   return record;
+}
+
+// The backup is there: what fails now is for the next one to do.
+void DropLeftovers(const Repository& repository) {
+  try {
+    DropInterrupted(repository);
+  } catch (const Error& error) {
+    WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
+  }
+}
+
+// Everything between the beginning of backup mode and the commit.
+void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun* run,
+             JobAccess* access, WalCollector* wal, BackupMode* mode, BackupRecord* record,
+             JobSlot* slot) {
+  run->CopyCluster(started.start_lsn);
+  AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
+
+  ThrowIfJobMustEnd(*slot);
+  slot->progress.phase = Phase::kWaitingForWal;
+  const StoppedBackup stopped = mode->End();
+  wal->Complete(run, stopped.stop_lsn, stopped.timeline, [&] {
+    access->PausePoint();
+    pg_usleep(kPauseMs * 1000L);
+  });
+  wal->Release();
+  for (const HistoryFile& history : ReadTimelineHistories(facts.data_directory)) {
+    AddTextFile(run, FileKind::kTimelineHistory, "pg_wal/" + history.name, history.content);
+  }
+  AddTextFile(run, FileKind::kOther, "backup_label", AsBytes(started.label_file));
+  AddConfiguration(run);
+
+  record->timeline = stopped.timeline;
+  record->stop_lsn = stopped.stop_lsn;
+  record->wal_ranges = wal->Ranges(stopped.stop_lsn, stopped.timeline);
+  wal->CheckComplete(*record);
 }
 
 }  // namespace
@@ -176,8 +231,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   RequireWalLevel();
   const ClusterFacts facts = ReadClusterFacts();
   CheckLocation(location, ClusterDirectories());
-  const Repository repository =
-      Repository::OpenOrCreate(location, {.system_identifier = facts.system_identifier});
+  const Repository repository = OpenRepositoryOfBackup(location);
   const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(
       repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
   SweepUnreferenced(repository);
@@ -188,52 +242,55 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   ThrowIfJobMustEnd(*slot);
   slot->progress.phase = Phase::kWaitingForCheckpoint;
   HoldWal();
-  TablespaceWatch tablespaces(facts.data_directory);
   BackupMode mode;
   const StartedBackup started = mode.Begin(
       "backup_ext " + job.backup_id,
       job.fast_checkpoint ? BackupMode::Checkpoint::kFast : BackupMode::Checkpoint::kSpread);
-  if (facts.in_recovery) {
-    CheckNoTablespaceCreatedSince(started.start_lsn, [slot] { PausePoint(*slot); });
-  }
 
-  JobAccess access(facts, &tablespaces, slot);
+  record.start_lsn = started.start_lsn;
+  record.checkpoint_lsn = started.checkpoint_lsn;
+  record.timeline = started.timeline;
+  const ChosenParents chosen = ChooseOwnParents(job, repository, facts, started, &record, slot);
+  std::string no_summaries;
+  const auto changes = ReadOwnChanges(facts, started, chosen, &no_summaries);
+  LogParents(record, chosen, no_summaries);
+
+  JobAccess access(facts, slot);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
                  .threads = WorkerThreads(settings),
                  .compression_level = settings.compression_level,
-                 .max_bytes_per_second = settings.max_bytes_per_second},
+                 .max_bytes_per_second = settings.max_bytes_per_second,
+                 .begun_at = record.started_at,
+                 .parents = chosen.parents,
+                 .audited = chosen.audited,
+                 .changes = changes ? &*changes : nullptr,
+                 .untouched_margin = BelievedMargin(chosen)},
                 &access, &slot->progress);
   access.Attach(&run, &wal);
-  run.CopyCluster(started.start_lsn);
-  AddTextFile(&run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
-
-  ThrowIfJobMustEnd(*slot);
-  slot->progress.phase = Phase::kWaitingForWal;
-  const StoppedBackup stopped = mode.End();
-  tablespaces.Check();
-  wal.Complete(&run, stopped.stop_lsn, stopped.timeline, [&] {
-    access.PausePoint();
-    pg_usleep(kPauseMs * 1000L);
-  });
-  wal.Release();
-  for (const HistoryFile& history : ReadTimelineHistories(facts.data_directory)) {
-    AddTextFile(&run, FileKind::kTimelineHistory, "pg_wal/" + history.name, history.content);
+  try {
+    CopyAll(started, facts, &run, &access, &wal, &mode, &record, slot);
+    run.Finish(&record, *lock);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
+      KeepInterrupted(&run, repository, *lock, facts.in_recovery, &record);
+    }
+    throw;
   }
-  AddTextFile(&run, FileKind::kOther, "backup_label", AsBytes(started.label_file));
-  AddConfiguration(&run);
-
-  record.timeline = stopped.timeline;
-  record.start_lsn = started.start_lsn;
-  record.checkpoint_lsn = started.checkpoint_lsn;
-  record.stop_lsn = stopped.stop_lsn;
-  record.wal_ranges = wal.Ranges(stopped.stop_lsn, stopped.timeline);
-  run.Finish(&record, *lock);
-  slot->progress.phase = Phase::kFinished;
+  RememberBackup(repository, record.backup_id);
+  DropLeftovers(repository);
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
+  if (const std::string findings = run.audit_findings(); !findings.empty()) {
+    // As loud as damage. This backup is right.
+    const std::string text = NoteAudit(repository, chosen, findings);
+    ShowToCaller(text, slot);
+    WarnOf({text});
+  }
   LogEnd(record);
+  ExpireAfterBackup(repository, *lock, record, slot);
+  slot->progress.phase = Phase::kFinished;
 }
 
 }  // namespace backup_ext

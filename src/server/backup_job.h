@@ -12,6 +12,7 @@ struct BackupJob {
   std::string backup_id;
   std::string label;
   std::string trigger;
+  std::string kind = "auto";  // "full", "incremental"
   bool fast_checkpoint = true;
 };
 

@@ -32,7 +32,7 @@ void Fill(const Error& from, PlainError* to) noexcept {
   Copy(from.message(), to->message);
   Copy(from.detail(), to->detail);
   Copy(from.hint(), to->hint);
-  to->canceled = from.code() == ErrorCode::kCanceled || from.code() == ErrorCode::kTerminated;
+  to->canceled = from.code() == ErrorCode::kCanceled;
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace backup_ext {
 // cut to their room.
 struct PlainError {
   char sql_state[6];
-  bool canceled;
+  bool canceled;  // somebody cancelled it: nothing went wrong
   char message[1024];
   char detail[1024];
   char hint[512];

@@ -1,18 +1,25 @@
 // SQL: backup_check, one row for every precondition and every overdue promise.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "expire/expiry.h"
+#include "policy/duration.h"
 #include "restore/stage.h"
 #include "store/catalog.h"
+#include "store/notes.h"
 #include "store/repository.h"
 
 #include "boundary.h"
+#include "cluster_state.h"
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
@@ -129,21 +136,51 @@ CheckResult CheckRepositoryPlace(const Settings& settings) {
   return Ok("repository", settings.repository);
 }
 
+// What was there at the last backup, and is it still there?
+CheckResult CheckMemory(const Settings& settings) {
+  constexpr const char* kName = "repository_memory";
+  std::string problem;
+  const std::optional<ClusterMemory> memory = ReadOwnMemory(&problem);
+  if (!problem.empty()) {
+    return {kName, "warning", problem, "The next backup writes it anew, and is a full one."};
+  }
+  if (!memory) return Ok(kName, "nothing is remembered yet");
+  if (!Remembers(memory, settings.repository)) {
+    return Ok(kName, fmt::format("the last backup went to \"{}\"", memory->repository));
+  }
+  try {
+    const Microseconds created_at = OpenOwnRepository().identity().created_at;
+    if (created_at == memory->repository_created_at) {
+      return Ok(kName, "the repository is that of the last backup");
+    }
+    return {kName, "warning",
+            fmt::format("the repository was made at {}, that of the last backup at {}",
+                        FormatTime(created_at), FormatTime(memory->repository_created_at)),
+            "Check that the right file system is mounted."};
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNoRepository) ThrowIfRepositoryIsMissed(settings.repository);
+    throw;
+  }
+}
+
 CheckResult CheckSpace(const Settings& settings) {
   const std::string location = settings.repository;
   const std::string existing = StatFile(location) ? location : ParentDirectory(location);
   const uint64_t free_bytes = FreeBytes(existing);
   const std::string detail = fmt::format("{} bytes are free", free_bytes);
+  // The next one may be a full one.
   uint64_t last_bytes = 0;
   try {
-    const Catalog catalog = ReadCatalog(OpenOwnRepository());
-    if (!catalog.backups.empty()) last_bytes = catalog.backups.front().stored_bytes;
+    for (const BackupRecord& record : ReadCatalog(OpenOwnRepository()).backups) {
+      if (record.kind == "full") last_bytes = record.stored_bytes;
+      if (last_bytes > 0) break;
+    }
   } catch (const Error&) {
     return Ok("repository_space", detail);  // told by the row "catalog"
   }
   if (free_bytes >= last_bytes + last_bytes / 4) return Ok("repository_space", detail);
   return {"repository_space", "warning",
-          fmt::format("{} bytes are free, the newest backup took {}", free_bytes, last_bytes),
+          fmt::format("{} bytes are free, the newest full backup took {}", free_bytes, last_bytes),
           "Free space or move the repository before the next backup."};
 }
 
@@ -157,6 +194,29 @@ CheckResult CheckCatalog() {
             "The repository is damaged; take a new backup and look at its storage."};
   }
   return Ok("catalog", fmt::format("{} backups", catalog.backups.size()));
+}
+
+// After a success nothing is left to remove: what is has resisted, or the settings were changed.
+CheckResult CheckRetention(const Settings& settings) {
+  constexpr const char* kName = "retention";
+  const Repository repository = OpenOwnRepository();
+  const Catalog catalog = ReadCatalog(repository);
+  size_t overdue = 0;
+  for (const BackupOutlook& outlook : JudgeBackups(repository, catalog, settings.retention)) {
+    if (!outlook.decision.keep) overdue++;
+    if (!outlook.notes.unreadable_pin) continue;
+    return {kName, "warning", "a pin cannot be read: its backup is kept as if it had no end",
+            "Pin it again, or unpin it: SELECT backup_id FROM backup_list() WHERE kept_because = "
+            "'its pin cannot be read'."};
+  }
+  if (overdue == 0) {
+    return Ok(kName,
+              fmt::format("backups are kept for {}", FormatDuration(settings.retention.retention)));
+  }
+  return {kName, "warning",
+          fmt::format("{} backups are older than backup_ext.retention and still there", overdue),
+          "The next successful backup removes them, SELECT * FROM backup_expire() now. The server "
+          "log says what stood in the way."};
 }
 
 CheckResult CheckLastBackup(const Settings& settings) {
@@ -175,6 +235,39 @@ CheckResult CheckLastBackup(const Settings& settings) {
   }
   return {"last_backup", "error", "there is no good backup yet",
           "Take one with SELECT backup_now()."};
+}
+
+// What the newest verify of each backup said, and whether they are verified as often as promised.
+CheckResult CheckVerified(const Settings& settings) {
+  const Repository repository = OpenOwnRepository();
+  std::vector<std::string> damaged;
+  Microseconds newest = 0;
+  std::string first_problem;
+  for (const BackupRecord& record : ReadCatalog(repository).backups) {
+    const std::optional<VerifyNote> note = ReadNotes(repository, record.backup_id).verify;
+    if (!note) continue;
+    newest = std::max(newest, note->made_at);
+    if (note->problems == 0) continue;
+    if (damaged.empty()) first_problem = note->first_problem;
+    damaged.push_back(record.backup_id);
+  }
+  if (!damaged.empty()) {
+    return {"verified", "error",
+            fmt::format("damaged when it was last verified: {}; {}", fmt::join(damaged, ", "),
+                        first_problem),
+            "Take a new backup and look at the repository's storage. backup_verify() names every "
+            "damaged file; a backup that is sound again is so after the next backup_verify()."};
+  }
+  const std::string detail =
+      newest == 0
+          ? "no backup was verified yet"
+          : fmt::format("last verified {:.1f} hours ago, and sound",
+                        static_cast<double>(Now() - newest) / kMicrosecondsPerSecond / 3600);
+  const bool overdue =
+      settings.verify_interval > 0 && newest != 0 && Now() - newest > 2 * settings.verify_interval;
+  if (!overdue) return Ok("verified", detail);
+  return {"verified", "warning", detail,
+          "backup_ext.verify_interval promises more. Look into the server log."};
 }
 
 CheckResult CheckSchedule(const Settings& settings) {
@@ -233,9 +326,12 @@ void RunChecks(FunctionCallInfo call) {
   AddCheck(&rows, "data_checksums", CheckChecksums);
   AddCheck(&rows, "repository", [&] { return CheckRepositoryPlace(settings); });
   if (!settings.repository.empty()) {
+    AddCheck(&rows, "repository_memory", [&] { return CheckMemory(settings); });
     AddCheck(&rows, "repository_space", [&] { return CheckSpace(settings); });
     AddCheck(&rows, "catalog", CheckCatalog);
+    AddCheck(&rows, "retention", [&] { return CheckRetention(settings); });
     AddCheck(&rows, "last_backup", [&] { return CheckLastBackup(settings); });
+    AddCheck(&rows, "verified", [&] { return CheckVerified(settings); });
   }
   AddCheck(&rows, "staging_directory", [&] { return CheckStaging(settings); });
 }

@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "expire/expiry.h"
 #include "format/names.h"
 #include "store/catalog.h"
 
 #include "boundary.h"
+#include "cluster_state.h"
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
@@ -28,12 +30,7 @@ struct BackupNowArguments {
 
 void FillBackupRequest(const BackupNowArguments& arguments, JobRequest* request) {
   const std::string kind = arguments.kind == nullptr ? "auto" : arguments.kind;
-  if (kind == "incremental") {
-    throw Error(ErrorCode::kUnsupportedFormat,
-                "incremental backups are not supported by this version", {},
-                "Use kind => 'full', or 'auto', which takes a full backup.");
-  }
-  if (kind != "auto" && kind != "full") {
+  if (kind != "auto" && kind != "full" && kind != "incremental") {
     throw Error(ErrorCode::kInvalidArgument, "invalid kind of backup: \"" + kind + "\"", {},
                 "Kinds are 'auto', 'full' and 'incremental'.");
   }
@@ -47,13 +44,22 @@ void FillBackupRequest(const BackupNowArguments& arguments, JobRequest* request)
   CopyArgument(NewBackupId(Now()), "backup id", request->backup_id);
   CopyArgument(NewJobId(Now()), "job id", request->job_id);
   CopyArgument("manual", "trigger", request->trigger);
+  CopyArgument(kind, "kind", request->backup_kind);
   if (arguments.label != nullptr) {
     CopyArgument(FromServerText(arguments.label), "label", request->label);
   }
   request->fast_checkpoint = true;
 }
 
-SqlRow ListRow(const BackupRecord& record) {
+SqlValue PinnedUntil(const BackupNotes& notes) {
+  // One that cannot be read keeps its backup as one without end does.
+  if (notes.unreadable_pin) return SqlTime{kPinnedForEver};
+  return notes.pin ? TimeOrNull(notes.pin->pinned_until) : SqlNull{};
+}
+
+SqlRow ListRow(const BackupRecord& record, const BackupOutlook& outlook) {
+  const std::optional<VerifyNote>& verify = outlook.notes.verify;
+  const std::optional<Microseconds>& expires_at = outlook.decision.expires_at;
   return {record.backup_id,
           TextOrNull(record.label),
           record.kind,
@@ -69,16 +75,18 @@ SqlRow ListRow(const BackupRecord& record) {
           SqlLsn{record.stop_lsn},
           static_cast<int32_t>(record.timeline),
           record.server_version,
-          SqlNull{},  // pinned_until
-          SqlNull{},  // expires_at
-          SqlNull{},  // kept_because
-          SqlNull{},  // verified_at
-          SqlNull{},  // verify_result
-          TextOrNull(record.error)};
+          PinnedUntil(outlook.notes),
+          expires_at ? SqlValue(SqlTime{*expires_at}) : SqlValue(SqlNull{}),
+          outlook.decision.keep ? SqlValue(outlook.decision.because) : SqlValue(SqlNull{}),
+          verify ? TimeOrNull(verify->made_at) : SqlNull{},
+          verify ? SqlValue(std::string(verify->problems == 0 ? "ok" : "damaged"))
+                 : SqlValue(SqlNull{}),
+          TextOrNull(record.error),
+          TextOrNull(record.parent_reason)};
 }
 
 SqlRow UnreadableRow(const UnreadableRecord& record) {
-  SqlRow row(21, SqlNull{});
+  SqlRow row(22, SqlNull{});
   row[0] = record.backup_id;
   row[4] = std::string("unreadable");
   row[20] = record.problem;
@@ -89,14 +97,18 @@ void ListBackups(FunctionCallInfo call) {
   const Settings settings = CurrentSettings();
   ResultSet rows(call);
   Catalog catalog;
+  std::vector<BackupOutlook> outlooks;
   try {
     (void)RequireRepository(settings);
-    catalog = ReadCatalog(OpenOwnRepository());
+    const Repository repository = OpenOwnRepository();
+    catalog = ReadCatalog(repository);
+    outlooks = JudgeBackups(repository, catalog, settings.retention);
   } catch (const Error& error) {
     // Set, but no backup was taken yet: the first one makes the repository.
     if (error.code() != ErrorCode::kNoRepository) throw;
+    ThrowIfRepositoryIsMissed(settings.repository);
   }
-  for (const BackupRecord& record : catalog.backups) rows.Add(ListRow(record));
+  for (size_t i = 0; i < outlooks.size(); i++) rows.Add(ListRow(catalog.backups[i], outlooks[i]));
   for (const UnreadableRecord& record : catalog.unreadable) rows.Add(UnreadableRow(record));
 }
 
@@ -131,7 +143,7 @@ bool ViewJob(int index, JobView* view) {
   });
   if (!live) return false;
   view->job_id = request.job_id;
-  view->operation = request.kind == JobKind::kBackup ? "backup" : "restore";
+  view->operation = OperationName(request.kind);
   view->backup_id = request.backup_id;
   view->phase = slot->progress.phase;
   view->bytes_done = slot->progress.bytes_done;

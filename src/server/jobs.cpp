@@ -9,6 +9,11 @@ namespace {
 constexpr long kWaitSliceMs = 200;
 constexpr int kCancelWaitMs = 30000;
 
+bool VerifiesSameBackup(const JobRequest* a, const JobRequest* b) {
+  return a->kind == JobKind::kVerify && b->kind == JobKind::kVerify &&
+         std::strcmp(a->backup_id, b->backup_id) == 0;
+}
+
 bool MakesBackup(const JobRequest* request) {
   return request->kind == JobKind::kBackup || request->safety_backup_id[0] != '\0';
 }
@@ -35,6 +40,7 @@ int ClaimSlot(const JobRequest* request, Waiting waiting, uint64* generation) {
   SharedState* const shared = GetSharedState();
   int free_slot = -1;
   char busy_job[kIdRoom] = "";
+  char busy_verify[kIdRoom] = "";
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   for (int i = 0; i < kMaxJobs; i++) {
     JobSlot* const slot = &shared->jobs[i];
@@ -42,8 +48,11 @@ int ClaimSlot(const JobRequest* request, Waiting waiting, uint64* generation) {
     if (IsLive(*slot) && MakesBackup(request) && MakesBackup(&slot->request)) {
       snprintf(busy_job, sizeof(busy_job), "%s", slot->request.job_id);
     }
+    if (IsLive(*slot) && VerifiesSameBackup(request, &slot->request)) {
+      snprintf(busy_verify, sizeof(busy_verify), "%s", slot->request.job_id);
+    }
   }
-  if (free_slot >= 0 && busy_job[0] == '\0') {
+  if (free_slot >= 0 && busy_job[0] == '\0' && busy_verify[0] == '\0') {
     *generation = ++shared->next_generation;
     ResetSlot(&shared->jobs[free_slot], request, waiting, *generation);
   }
@@ -54,6 +63,13 @@ int ClaimSlot(const JobRequest* request, Waiting waiting, uint64* generation) {
             (errcode(ERRCODE_OBJECT_IN_USE), errmsg("could not start backup: another is running"),
              errdetail("Job %s is taking a backup.", busy_job),
              errhint("Wait for it, or end it with SELECT backup_cancel('%s').", busy_job)));
+  }
+  if (busy_verify[0] != '\0') {
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_IN_USE),
+             errmsg("could not start verify: backup %s is being verified", request->backup_id),
+             errdetail("Job %s does it.", busy_verify),
+             errhint("Wait for it, or end it with SELECT backup_cancel('%s').", busy_verify)));
   }
   if (free_slot < 0) {
     ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -87,8 +103,7 @@ bool RegisterWorker(const JobRequest* request, int slot, uint64 generation,
                     BackgroundWorkerHandle** handle) {
   BackgroundWorker worker;
   std::memset(&worker, 0, sizeof(worker));
-  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext %s",
-           request->kind == JobKind::kBackup ? "backup" : "restore");
+  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext %s", OperationName(request->kind));
   snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext worker");
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_ConsistentState;
@@ -100,6 +115,12 @@ bool RegisterWorker(const JobRequest* request, int slot, uint64 generation,
   std::memcpy(worker.bgw_extra, &generation, sizeof(generation));
   worker.bgw_notify_pid = MyProcPid;
   return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+// An automatic backup; an automatic verify has its own count.
+bool IsAutomatic(const JobSlot& slot) {
+  return slot.request.kind == JobKind::kBackup &&
+         std::strcmp(slot.request.trigger, "schedule") == 0;
 }
 
 // Asks the worker of a slot to end; interrupts a wait for a checkpoint too.
@@ -164,6 +185,18 @@ void WaitUntilStopped(const StartedJob* job) {
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
+  }
+}
+
+// Under the lock.
+void CountVerify(SharedState* shared, bool came_to_its_end) {
+  if (came_to_its_end) {
+    shared->last_verify_end = GetCurrentTimestamp();
+    shared->last_verify_failure = 0;
+    shared->verify_failures_in_a_row = 0;
+  } else {
+    shared->last_verify_failure = GetCurrentTimestamp();
+    shared->verify_failures_in_a_row++;
   }
 }
 
@@ -240,12 +273,24 @@ bool CancelJob(const char* job_id) {
     JobSlot* const slot = &shared->jobs[i];
     if (!IsLive(*slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
     SignalCancel(slot);
+    if (IsAutomatic(*slot)) shared->last_automatic_cancel = GetCurrentTimestamp();
     // Its worker has not come, and may never: when it does, it finds its slot given up.
     if (slot->state == JobState::kRequested && slot->waiter_pid == 0) slot->state = JobState::kFree;
     found = true;
   }
   LWLockRelease(shared->lock);
   return found;
+}
+
+bool VerifyIsRunning(void) {
+  SharedState* const shared = GetSharedState();
+  bool running = false;
+  LWLockAcquire(shared->lock, LW_SHARED);
+  for (const JobSlot& slot : shared->jobs) {
+    if (IsLive(slot) && slot.request.kind == JobKind::kVerify) running = true;
+  }
+  LWLockRelease(shared->lock);
+  return running;
 }
 
 JobSlot* AttachJob(int index, uint64 generation) {
@@ -264,7 +309,8 @@ JobSlot* AttachJob(int index, uint64 generation) {
 
 void PublishJobEnd(JobSlot* slot, const PlainError* error) {
   SharedState* const shared = GetSharedState();
-  const bool automatic = std::strcmp(slot->request.trigger, "schedule") == 0;
+  const bool is_verify = slot->request.kind == JobKind::kVerify;
+  const bool automatic = !is_verify && IsAutomatic(*slot);
   const bool made_backup = error == nullptr && slot->request.kind == JobKind::kBackup;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->worker_pid = 0;
@@ -275,12 +321,15 @@ void PublishJobEnd(JobSlot* slot, const PlainError* error) {
     shared->automatic_failures_in_a_row = 0;
     shared->last_automatic_failure = 0;
     shared->last_automatic_error[0] = '\0';
-  } else if (automatic) {
+  } else if (automatic && error != nullptr && error->canceled) {
+    shared->last_automatic_cancel = GetCurrentTimestamp();
+  } else if (automatic && error != nullptr) {
     shared->automatic_failures_in_a_row++;
     shared->last_automatic_failure = GetCurrentTimestamp();
     static_assert(sizeof(shared->last_automatic_error) == sizeof(error->message));
     std::memcpy(shared->last_automatic_error, error->message, sizeof(error->message));
   }
+  if (is_verify) CountVerify(shared, error == nullptr);
   if (slot->waiter_pid == 0) slot->state = JobState::kFree;
   if (shared->launcher_latch != nullptr) SetLatch(shared->launcher_latch);
   LWLockRelease(shared->lock);

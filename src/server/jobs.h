@@ -31,6 +31,9 @@ void WaitForJob(const StartedJob* job);
 // Whether a job that makes a backup is asked for or runs, the safety backup of a restore too.
 bool BackupIsRunning(void);
 
+// Whether a verify is asked for or runs.
+bool VerifyIsRunning(void);
+
 // Asks a running job to end. False when there is none of that name.
 bool CancelJob(const char* job_id);
 

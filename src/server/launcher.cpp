@@ -1,9 +1,10 @@
 // The launcher: the one process that is always there. Starts the automatic backup inside the
-// window.
+// window, and the verify of the newest backup.
 //
-// It reads the repository's catalog only while the window is open, never exits for good (exit code
-// 1 is restarted, 0 would not be), and never loops hot: it sleeps between looks, and a failed
-// backup is retried with growing pauses.
+// It reads the repository's catalog only while the window is open or a verify may be due, never
+// exits for good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between
+// looks, and a failed backup is retried with growing pauses.
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -12,9 +13,12 @@
 #include "base/clock.h"
 #include "format/names.h"
 #include "policy/schedule.h"
+#include "policy/verify_schedule.h"
 #include "store/catalog.h"
+#include "store/notes.h"
 
 #include "boundary.h"
+#include "cluster_state.h"
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
@@ -30,6 +34,8 @@ namespace {
 
 constexpr long kSleepMs = 20 * 1000L;
 constexpr int kRestartSeconds = 10;
+// When there is nothing to verify, the catalog is not read again before this.
+constexpr Microseconds kVerifyLookPause = 60 * kMicrosecondsPerSecond;
 // The same complaint is written to the log at most this often.
 constexpr int64_t kComplaintPauseUs = 3600LL * 1000 * 1000;
 
@@ -61,11 +67,19 @@ int MinuteOfDay(Microseconds now) {
   return minute;
 }
 
+// Wrong by the hour that daylight saving moves, which only matters to a run that was cancelled in
+// that very hour.
+Microseconds OpenedAt(const Window& window, int minute_of_day, Microseconds now) {
+  constexpr Microseconds kMinute = 60 * kMicrosecondsPerSecond;
+  return now - now % kMinute - MinutesSinceOpening(window, minute_of_day) * kMinute;
+}
+
 // What was there when the shared part was last looked at. Plain data.
 struct SharedView {
   bool backup_running = false;
   TimestampTz last_failure = 0;
   int failures_in_a_row = 0;
+  TimestampTz last_cancel = 0;
   TimestampTz last_crash = 0;
   int crashes = 0;
 };
@@ -78,6 +92,7 @@ SharedView ViewShared() {
     LWLockAcquire(shared->lock, LW_SHARED);
     view.last_failure = shared->last_automatic_failure;
     view.failures_in_a_row = shared->automatic_failures_in_a_row;
+    view.last_cancel = shared->last_automatic_cancel;
     view.last_crash = shared->last_crash;
     view.crashes = shared->crashes;
     LWLockRelease(shared->lock);
@@ -105,6 +120,10 @@ Microseconds NewestGoodBackup(Microseconds now) {
 struct Memory {
   // Start of the newest good backup that was seen, 0: none.
   Microseconds seen_success = 0;
+  // When the newest verify ended that was seen, 0: none; and when to look for one again, by
+  // MonotonicNow().
+  Microseconds seen_verify = 0;
+  Microseconds next_verify_look = 0;
 };
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
@@ -123,11 +142,14 @@ ScheduleDecision Decide(Memory* memory) {
   state.repository_set = !settings.repository.empty();
   CallPostgres([&] { state.in_recovery = RecoveryInProgress(); });
   state.now = Now();
-  state.window_open = IsOpen(settings.window, MinuteOfDay(state.now));
+  const int minute = MinuteOfDay(state.now);
+  state.window_open = IsOpen(settings.window, minute);
+  state.window_opened_at = OpenedAt(settings.window, minute, state.now);
   const SharedView view = ViewShared();
   state.backup_running = view.backup_running;
   state.last_failure = FromTimestamp(view.last_failure);
   state.failures_in_a_row = view.failures_in_a_row;
+  state.last_cancel = FromTimestamp(view.last_cancel);
   state.last_crash = FromTimestamp(view.last_crash);
   state.crashes = view.crashes;
   const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
@@ -162,16 +184,90 @@ void FillRequest(JobRequest* request) {
   snprintf(request->backup_id, sizeof(request->backup_id), "%s", backup_id.c_str());
   snprintf(request->job_id, sizeof(request->job_id), "%s", job_id.c_str());
   snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
+  snprintf(request->backup_kind, sizeof(request->backup_kind), "%s", "auto");
   request->fast_checkpoint = false;
 }
 
-// One look at the clock and the catalog; starts a worker where a backup is due.
+VerifyState ViewVerifies(const Settings& settings, const Memory& memory) {
+  SharedState* const shared = GetSharedState();
+  VerifyState state;
+  TimestampTz last_end = 0, last_failure = 0;
+  CallPostgres([&] {
+    state.in_recovery = RecoveryInProgress();
+    state.backup_running = BackupIsRunning();
+    state.verify_running = VerifyIsRunning();
+    LWLockAcquire(shared->lock, LW_SHARED);
+    last_end = shared->last_verify_end;
+    last_failure = shared->last_verify_failure;
+    state.failures_in_a_row = shared->verify_failures_in_a_row;
+    LWLockRelease(shared->lock);
+  });
+  state.interval = settings.verify_interval;
+  state.now = Now();
+  // What could not be remembered in the repository counts too.
+  state.last_end = std::max(memory.seen_verify, FromTimestamp(last_end));
+  state.last_failure = FromTimestamp(last_failure);
+  return state;
+}
+
+// The newest good backup, empty where there is none; `*last_end`: when a verify of any backup last
+// ended.
+std::string NewestToVerify(Microseconds* last_end) {
+  std::string newest;
+  try {
+    const Repository repository = OpenOwnRepository();
+    for (const BackupRecord& record : ReadCatalog(repository).backups) {
+      if (newest.empty() && record.state == "complete") newest = record.backup_id;
+      const std::optional<VerifyNote> note = ReadNotes(repository, record.backup_id).verify;
+      if (note) *last_end = std::max(*last_end, note->made_at);
+    }
+  } catch (const Error& error) {
+    // There is nothing to verify before the first backup.
+    if (error.code() != ErrorCode::kNoRepository) throw;
+  }
+  return newest;
+}
+
+// The backup to verify now; empty: none.
+std::string DueVerify(Memory* memory) {
+  const Settings settings = CurrentSettings();
+  if (settings.verify_interval == 0 || settings.repository.empty()) return {};
+  VerifyState state = ViewVerifies(settings, *memory);
+  if (!IsVerifyDue(state) || MonotonicNow() < memory->next_verify_look) return {};
+  // Set before what may fail: a repository that cannot be read is not asked all the time.
+  memory->next_verify_look = MonotonicNow() + kVerifyLookPause;
+  std::string newest = NewestToVerify(&memory->seen_verify);
+  state.last_end = std::max(state.last_end, memory->seen_verify);
+  return IsVerifyDue(state) ? newest : std::string();
+}
+
+void FillVerifyRequest(const std::string& backup_id, JobRequest* request) {
+  std::memset(static_cast<void*>(request), 0, sizeof(*request));
+  request->kind = JobKind::kVerify;
+  const std::string job_id = NewJobId(Now());
+  snprintf(request->backup_id, sizeof(request->backup_id), "%s", backup_id.c_str());
+  snprintf(request->job_id, sizeof(request->job_id), "%s", job_id.c_str());
+  snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
+}
+
+void VerifyWhereDue(Memory* memory) {
+  const std::string backup_id = DueVerify(memory);
+  if (backup_id.empty()) return;
+  JobRequest request;
+  FillVerifyRequest(backup_id, &request);
+  CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
+}
+
+// One look at the clock and the catalog; starts a worker where a backup is due, or a verify.
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
   const ScheduleDecision decision = Decide(memory);
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
-  if (!decision.run) return;
+  if (!decision.run) {
+    VerifyWhereDue(memory);
+    return;
+  }
   JobRequest request;
   FillRequest(&request);
   CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
@@ -256,6 +352,10 @@ void backup_ext_launcher_main(Datum /*argument*/) {
   const MemoryContext context =
       AllocSetContextCreate(TopMemoryContext, "backup_ext launcher", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(context);
+  if (!XLogIsNeeded()) {
+    PlainError error;
+    if (!RunCatchingAll([] { ForgetBackups(); }, &error)) ReportPlainError(error, WARNING);
+  }
   RunLauncher(context);
 }
 

@@ -30,6 +30,7 @@ extern "C" {
 #include "replication/slot.h"
 #include "replication/walreceiver.h"
 #include "storage/condition_variable.h"
+#include "storage/dsm.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -56,5 +57,9 @@ extern "C" {
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "access/xlogbackup.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "common/blkreftable.h"
+#include "postmaster/walsummarizer.h"
 #endif
 }

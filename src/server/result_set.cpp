@@ -41,7 +41,7 @@ struct ToDatum {
   }
   Datum operator()(SqlTime value) const {
     Datum datum = 0;
-    CallPostgres([&] { datum = TimestampTzGetDatum(value.at - kPostgresEpoch); });
+    CallPostgres([&] { datum = TimestampTzGetDatum(ToTimestamp(value.at)); });
     return datum;
   }
   Datum operator()(SqlInterval value) const {

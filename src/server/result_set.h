@@ -14,7 +14,7 @@ namespace backup_ext {
 
 struct SqlNull {};
 struct SqlTime {
-  Microseconds at;  // since 1970; an absent one is SqlNull
+  Microseconds at;  // since 1970; an absent one is SqlNull, the largest number is 'infinity'
 };
 struct SqlInterval {
   Microseconds length;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "policy/duration.h"
 #include "store/repository.h"
 
 #include "boundary.h"
@@ -18,11 +19,17 @@ char* setting_repository = nullptr;
 char* setting_staging_directory = nullptr;
 char* setting_window = nullptr;
 bool setting_enabled = true;
+char* setting_verify_interval = nullptr;
 int setting_compression_level = 1;
 int setting_workers = 0;
 double setting_max_rate = 0;
+char* setting_retention = nullptr;
+int setting_retention_keep = 1;
+char* setting_full_interval = nullptr;
 
 constexpr const char* kDefaultWindow = "02:00-05:00";
+constexpr const char* kDefaultRetention = "3 days";
+constexpr const char* kDefaultFullInterval = "7 days";
 
 // True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
 // processes only the text is judged: a file system that is not mounted yet must not lose the
@@ -119,6 +126,43 @@ bool CheckWindow(char** new_value, void** /*extra*/, GucSource /*source*/) {
   return fine || Refuse(error);
 }
 
+void CheckDuration(const char* name, const char* value, bool zero_allowed) {
+  DurationText text = ParseDuration(value);
+  if (text.valid && text.length == 0 && !zero_allowed) {
+    text = {false, 0, "it must be longer than nothing"};
+  }
+  if (text.valid) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "invalid " + std::string(name) + " \"" + value + "\": " + text.problem, {},
+              "Write whole numbers with units from seconds to weeks, for example '3 days' or '12 "
+              "hours'.");
+}
+
+bool CheckRetention(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  PlainError error;
+  const bool fine = RunCatchingAll([&] { CheckDuration("retention", *new_value, false); }, &error);
+  return fine || Refuse(error);
+}
+
+bool CheckFullInterval(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  PlainError error;
+  const bool fine =
+      RunCatchingAll([&] { CheckDuration("full_interval", *new_value, true); }, &error);
+  return fine || Refuse(error);
+}
+
+bool CheckVerifyInterval(char** new_value, void** /*extra*/, GucSource /*source*/) {
+  PlainError error;
+  const bool fine =
+      RunCatchingAll([&] { CheckDuration("verify_interval", *new_value, true); }, &error);
+  return fine || Refuse(error);
+}
+
+// What was checked when it was set.
+Microseconds DurationOf(const char* setting, const char* if_unset) {
+  return ParseDuration(setting != nullptr ? setting : if_unset).length;
+}
+
 void DefineDirectories() {
   DefineCustomStringVariable(
       "backup_ext.repository", "Directory where backups are kept.",
@@ -140,6 +184,27 @@ void DefineSchedule() {
                              nullptr);
 }
 
+void DefineRetention() {
+  DefineCustomStringVariable("backup_ext.retention", "How long backups are kept.",
+                             "Counted back from the newest good backup, which itself stays.",
+                             &setting_retention, kDefaultRetention, PGC_SIGHUP, 0, CheckRetention,
+                             nullptr, nullptr);
+  DefineCustomIntVariable(
+      "backup_ext.retention_keep", "Good backups that are kept however old they are.", nullptr,
+      &setting_retention_keep, 1, 1, 10000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("backup_ext.full_interval",
+                             "A fresh full backup is taken at least this often.", "0 is never.",
+                             &setting_full_interval, kDefaultFullInterval, PGC_SIGHUP, 0,
+                             CheckFullInterval, nullptr, nullptr);
+}
+
+void DefineVerify() {
+  DefineCustomStringVariable("backup_ext.verify_interval",
+                             "How often the newest backup is read back and checked.",
+                             "Like 7 days; 0 is never.", &setting_verify_interval, "0", PGC_SIGHUP,
+                             0, CheckVerifyInterval, nullptr, nullptr);
+}
+
 void DefineEffort() {
   DefineCustomIntVariable("backup_ext.compression_level", "zstd level of new backups.", nullptr,
                           &setting_compression_level, 1, 1, 19, PGC_SIGHUP, 0, nullptr, nullptr,
@@ -158,6 +223,8 @@ void DefineEffort() {
 void DefineSettings() {
   DefineDirectories();
   DefineSchedule();
+  DefineRetention();
+  DefineVerify();
   DefineEffort();
   MarkGUCPrefixReserved("backup_ext");
 }
@@ -170,9 +237,13 @@ Settings CurrentSettings() {
   const WindowText window =
       ParseWindow(setting_window != nullptr ? setting_window : kDefaultWindow);
   settings.window = window.window;
+  settings.verify_interval = DurationOf(setting_verify_interval, "0");
   settings.compression_level = setting_compression_level;
   settings.workers = setting_workers;
   settings.max_bytes_per_second = static_cast<uint64_t>(setting_max_rate);
+  settings.retention = {.retention = DurationOf(setting_retention, kDefaultRetention),
+                        .keep = setting_retention_keep};
+  settings.full_interval = DurationOf(setting_full_interval, kDefaultFullInterval);
   return settings;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "policy/retention.h"
 #include "policy/window.h"
 
 namespace backup_ext {
@@ -18,6 +20,9 @@ struct Settings {
   int workers = 0;  // 0: picked by WorkerThreads()
   uint64_t max_bytes_per_second = 0;
   std::string staging_directory;  // empty: beside the data directory
+  RetentionRules retention;
+  Microseconds full_interval = 0;    // a full backup at least this often; 0: never
+  Microseconds verify_interval = 0;  // 0: never
 };
 
 // Called once from _PG_init. Never refuses to start the server.

@@ -18,7 +18,18 @@ inline constexpr int kMaxJobs = 8;
 inline constexpr size_t kIdRoom = 64;
 inline constexpr size_t kLabelRoom = 256;
 
-enum class JobKind : uint32_t { kBackup, kStage };
+enum class JobKind : uint32_t { kBackup, kStage, kVerify };
+[[nodiscard]] inline const char* OperationName(JobKind kind) {
+  switch (kind) {
+    case JobKind::kBackup:
+      return "backup";
+    case JobKind::kStage:
+      return "restore";
+    case JobKind::kVerify:
+      return "verify";
+  }
+  return "unknown";
+}
 enum class JobState : uint32_t {
   kFree,
   kRequested,  // a worker was asked for
@@ -34,11 +45,14 @@ struct JobRequest {
   char backup_id[kIdRoom];  // of the new backup; for a stage the one to restore, or "latest"
   char label[kLabelRoom];   // UTF-8
   char trigger[16];         // "manual", "schedule", "safety"
+  char backup_kind[16];     // "auto", "full", "incremental"
   bool fast_checkpoint;
   // Stage only.
   char stage_id[kIdRoom];
   char directory[MAXPGPATH];       // empty: below the staging directory
   char safety_backup_id[kIdRoom];  // empty: no safety backup
+  // Verify only: the dsm_handle of who waits for the rows (verify_rows.h); 0: nobody.
+  uint32 rows_segment;
 };
 
 struct JobSlot {
@@ -62,9 +76,14 @@ struct SharedState {
   // Of the automatic backups of this postmaster's life.
   TimestampTz last_automatic_failure;  // 0: none
   int32 automatic_failures_in_a_row;
+  TimestampTz last_automatic_cancel;  // when somebody ended one; 0: nobody did
   char last_automatic_error[1024];
   char schedule_note[256];  // why the launcher does or does not start a backup now
   bool schedule_troubled;   // the launcher's last look failed; the note says how
+  // Of the verifies of this postmaster's life, whoever asked for them.
+  TimestampTz last_verify_end;      // one that came to its end; 0: none
+  TimestampTz last_verify_failure;  // 0: none, or one came to its end since
+  int32 verify_failures_in_a_row;
   // Crashes that this postmaster survived, and when the server began to run after the last one.
   int32 crashes;
   TimestampTz last_crash;  // 0: none

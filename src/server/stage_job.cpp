@@ -1,6 +1,7 @@
 // A staged restore, seen from the server.
 #include "stage_job.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <string>
@@ -10,6 +11,7 @@
 #include "restore/restore_run.h"
 #include "restore/stage.h"
 #include "store/catalog.h"
+#include "store/hold.h"
 #include "store/repository.h"
 
 #include "backup_job.h"
@@ -28,6 +30,7 @@ void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
     RunBackup({.backup_id = request.safety_backup_id,
                .label = std::string("before restore ") + request.stage_id,
                .trigger = "safety",
+               .kind = "auto",
                .fast_checkpoint = true},
               slot);
   } catch (const Error& error) {
@@ -62,6 +65,21 @@ Stage DescribeStage(const JobRequest& request, const BackupRecord& record,
   return stage;
 }
 
+// The description of it as one that is being built is there: whatever happens here, the stage is
+// listed, as ready or as failed, and can be discarded.
+void DescribeAsReady(const std::string& staging, const Stage& stage) {
+  try {
+    WriteStage(staging, stage);
+  } catch (const Error& error) {
+    throw Error(
+        error.code(),
+        fmt::format("could not list stage \"{}\" as ready: {}", stage.stage_id, error.message()),
+        fmt::format("The copy in \"{}\" is whole.", stage.directory),
+        fmt::format("Remove it with SELECT backup_discard_stage('{}'), and restore again.",
+                    stage.stage_id));
+  }
+}
+
 }  // namespace
 
 Repository OpenOwnRepository() {
@@ -80,6 +98,8 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   // Before the safety backup: "latest" is the newest backup of now, not the one that is about to
   // be.
   const BackupRecord record = FindBackup(repository, request.backup_id);
+  // The retention after the safety backup must not take it away.
+  const BackupHold hold = BackupHold::Take(repository, record.backup_id);
   const std::string staging = StagingDirectory(settings);
   const std::string directory = request.directory[0] != '\0' ? std::string(request.directory)
                                                              : JoinPath(staging, request.stage_id);
@@ -112,8 +132,8 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   stage.bytes = result.bytes;
   stage.start_command = result.start_command;
   stage.staged_at = Now();
-  WriteStage(staging, stage);
   forget.Release();
+  DescribeAsReady(staging, stage);
   slot->progress.phase = Phase::kFinished;
 }
 

@@ -15,4 +15,10 @@ inline Microseconds FromTimestamp(TimestampTz time) {
   return time == 0 ? 0 : time + kPostgresEpoch;
 }
 
+// The largest number is 'infinity'; what comes before PostgreSQL's first time is '-infinity'.
+inline TimestampTz ToTimestamp(Microseconds time) {
+  if (time == PG_INT64_MAX) return DT_NOEND;
+  return time < MIN_TIMESTAMP + kPostgresEpoch ? DT_NOBEGIN : time - kPostgresEpoch;
+}
+
 }  // namespace backup_ext

@@ -137,26 +137,56 @@ void WalCollector::QueueThrough(BackupRun* run, uint64_t stop_lsn, uint32_t stop
   has_all_ = true;
 }
 
+// A segment is named after the timeline that its end belongs to. On a standby that followed a new
+// timeline meanwhile, older segments keep their old name, and the one in which the old timeline
+// ended is there under both: the backup may end before the new one begins, and pg_waldump looks for
+// the WAL of a timeline under its own name alone.
 void WalCollector::Queue(BackupRun* run, uint64_t segment, uint32_t newest_timeline) {
-  // A segment is named after the timeline that its end belongs to. On a standby that followed a new
-  // timeline meanwhile, older segments keep their old name.
   uint32_t timeline = newest_timeline;
   if (newest_timeline != start_timeline_) {
-    const uint64_t segment_end = (segment + 1) * facts_.wal_segment_bytes;
+    const uint64_t segment_begin = segment * facts_.wal_segment_bytes;
+    const uint64_t segment_end = segment_begin + facts_.wal_segment_bytes;
     for (const TimelinePart& part : TimelineParts(newest_timeline, facts_.data_directory)) {
       if (part.begin < segment_end && (part.end == 0 || part.end >= segment_end)) {
         timeline = part.timeline;
+      } else if (part.end > segment_begin && part.end < segment_end) {
+        PostIfExists(run, segment, part.timeline);
       }
     }
   }
-  const std::string name =
-      WalSegmentName({.timeline = timeline, .number = segment}, facts_.wal_segment_bytes);
-  run->PostWalSegment(name, facts_.wal_segment_bytes);
+  Post(run, segment, timeline);
   next_segment_ = segment + 1;
 }
 
+void WalCollector::Post(BackupRun* run, uint64_t segment, uint32_t timeline) {
+  const std::string name =
+      WalSegmentName({.timeline = timeline, .number = segment}, facts_.wal_segment_bytes);
+  run->PostWalSegment(name, facts_.wal_segment_bytes);
+  posted_.push_back(segment);
+  posted_names_[name] = facts_.wal_segment_bytes;
+}
+
+// A standby that replays from an archive may have the segment of the new timeline only.
+void WalCollector::PostIfExists(BackupRun* run, uint64_t segment, uint32_t timeline) {
+  const std::string name =
+      WalSegmentName({.timeline = timeline, .number = segment}, facts_.wal_segment_bytes);
+  const std::string directory = JoinPath(facts_.data_directory, "pg_wal");
+  if (StatFile(JoinPath(directory, name))) Post(run, segment, timeline);
+}
+
+void WalCollector::CheckComplete(const BackupRecord& record) const {
+  try {
+    CheckWalIsComplete(record, posted_names_);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                "could not collect the WAL of the backup: " + error.message(), error.detail(),
+                "The standby followed a new timeline meanwhile. Take the backup again.");
+  }
+}
+
 void WalCollector::AdvanceSlot(const BackupRun& run) {
-  const uint64_t stored_until = first_segment_ + run.wal_segments_stored();
+  const size_t stored = run.wal_segments_stored();
+  const uint64_t stored_until = stored < posted_.size() ? posted_[stored] : next_segment_;
   if (is_released_ || stored_until <= slot_segment_) return;
   slot_segment_ = stored_until;
   const XLogRecPtr lsn = stored_until * facts_.wal_segment_bytes;
@@ -198,6 +228,17 @@ std::vector<WalRange> WalCollector::Ranges(uint64_t stop_lsn, uint32_t stop_time
   }
   return ranges;
 }
+
+std::vector<TimelineSpan> TimelineHistory(uint32_t timeline, const std::string& data_directory) {
+  std::vector<TimelineSpan> spans;
+  for (const TimelinePart& part : TimelineParts(timeline, data_directory)) {
+    spans.push_back({part.timeline, part.begin, part.end == 0 ? UINT64_MAX : part.end});
+  }
+  std::reverse(spans.begin(), spans.end());
+  return spans;
+}
+
+uint64_t NewestWalPosition(bool in_recovery) { return NewestWal(in_recovery); }
 
 std::vector<HistoryFile> ReadTimelineHistories(const std::string& data_directory) {
   std::vector<HistoryFile> files;

@@ -11,6 +11,8 @@
 
 #include "backup/backup_run.h"
 #include "format/record.h"
+#include "policy/parent_choice.h"
+#include "restore/wal_plan.h"
 
 namespace backup_ext {
 
@@ -49,6 +51,10 @@ class WalCollector {
   // max_slot_wal_keep_size.
   void ThrowIfGivenUp() const;
 
+  // Throws Error(kNotInPrerequisiteState) unless what was stored is all that a restore of `record`
+  // will ask for: what is listed can be restored.
+  void CheckComplete(const BackupRecord& record) const;
+
   // What the backup needs, newest timeline first.
   [[nodiscard]] std::vector<WalRange> Ranges(uint64_t stop_lsn, uint32_t stop_timeline) const;
 
@@ -56,13 +62,18 @@ class WalCollector {
   [[nodiscard]] bool Reached(uint64_t lsn) const;
   void QueueThrough(BackupRun* run, uint64_t stop_lsn, uint32_t stop_timeline);
   void Queue(BackupRun* run, uint64_t segment, uint32_t newest_timeline);
+  void Post(BackupRun* run, uint64_t segment, uint32_t timeline);
+  void PostIfExists(BackupRun* run, uint64_t segment, uint32_t timeline);
   void AdvanceSlot(const BackupRun& run);
 
   ClusterFacts facts_;
   uint64_t start_lsn_;
   uint32_t start_timeline_;
   uint64_t first_segment_;
-  uint64_t next_segment_;      // the first that is not queued
+  uint64_t next_segment_;  // the first that is not queued
+  // What was posted: in that order the segments' numbers, some of them twice, and the names.
+  std::vector<uint64_t> posted_;
+  WalFiles posted_names_;
   uint64_t slot_segment_ = 0;  // where the slot stands, 0: before the backup
   bool has_all_ = false;       // the end of the backup is queued: what comes after is not its own
   bool is_released_ = false;
@@ -74,5 +85,12 @@ struct HistoryFile {
   Bytes content;
 };
 [[nodiscard]] std::vector<HistoryFile> ReadTimelineHistories(const std::string& data_directory);
+
+// The way that this cluster came, oldest timeline first, as the history file of `timeline` tells
+// it. Throws Error(kDamaged).
+[[nodiscard]] std::vector<TimelineSpan> TimelineHistory(uint32_t timeline,
+                                                        const std::string& data_directory);
+// The newest WAL position there is: inserted, or replayed on a standby.
+[[nodiscard]] uint64_t NewestWalPosition(bool in_recovery);
 
 }  // namespace backup_ext

@@ -9,6 +9,7 @@
 #include "postgres_headers.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "verify_job.h"
 #include "wal_collector.h"
 
 namespace backup_ext {
@@ -40,7 +41,6 @@ void AssumeTerminated(PlainError* error) {
   std::memset(static_cast<void*>(error), 0, sizeof(*error));
   snprintf(error->sql_state, sizeof(error->sql_state), "57P01");
   snprintf(error->message, sizeof(error->message), "background worker was terminated");
-  error->canceled = true;
 }
 
 void RunJob(JobSlot* slot) {
@@ -49,18 +49,22 @@ void RunJob(JobSlot* slot) {
     RunStage(request, slot);
     return;
   }
+  if (request.kind == JobKind::kVerify) {
+    RunVerify(request, slot);
+    return;
+  }
   RunBackup({.backup_id = request.backup_id,
              .label = request.label,
              .trigger = request.trigger,
+             .kind = request.backup_kind,
              .fast_checkpoint = request.fast_checkpoint},
             slot);
 }
 
 void ShowJob(const JobSlot& slot) {
   char activity[160];
-  snprintf(activity, sizeof(activity), "%s %s",
-           slot.request.kind == JobKind::kBackup ? "backup" : "restore",
-           slot.request.kind == JobKind::kBackup ? slot.request.backup_id : slot.request.stage_id);
+  snprintf(activity, sizeof(activity), "%s %s", OperationName(slot.request.kind),
+           slot.request.kind == JobKind::kStage ? slot.request.stage_id : slot.request.backup_id);
   pgstat_report_appname("backup_ext");
   pgstat_report_activity(STATE_RUNNING, activity);
 }

@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/scratch_cluster.sh
+source test/bench/peers.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=/usr/lib/postgresql/15/bin/pg_config
 runs=${BENCH_RUNS:-5}
@@ -18,27 +19,9 @@ scale=${BENCH_SCALE:-130}
 varied=${BENCH_VARIED:-1}
 read -r -a tools <<< "${BENCH_TOOLS:-ours pg_basebackup pgbackrest}"
 
-now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-
 prepare() {
   scripts/install_dependencies.sh bench
-  make -j"$(nproc)" PG_CONFIG="$pg_config" > /dev/null
-  as_root make PG_CONFIG="$pg_config" install > /dev/null
-  scratch_begin "$pg_config"
-  scratch_init --data-checksums <<CONF
-shared_preload_libraries = 'backup_ext'
-shared_buffers = 256MB
-max_wal_size = 8GB
-autovacuum = off
-synchronous_commit = off
-backup_ext.enabled = off
-backup_ext.workers = 2
-backup_ext.compression_level = 1
-backup_ext.repository = '$SCRATCH/ours'
-CONF
-  as_postgres mkdir archive
-  scratch_start
+  bench_cluster "$pg_config" < /dev/null
   echo "making the data: pgbench at scale $scale and $varied times 380 MB of other kinds"
   query "CREATE TABLESPACE archive LOCATION '$SCRATCH/archive'"
   query 'CREATE DATABASE bank'
@@ -46,30 +29,8 @@ CONF
   as_postgres pgbench -q -i -I dtGvp -s "$scale" bank > /dev/null 2>&1
   as_postgres psql -XqAt -v ON_ERROR_STOP=1 -v scale="$varied" -d library \
     < scripts/varied_data.sql > /dev/null
-  query 'CREATE EXTENSION backup_ext'
   query 'CHECKPOINT'
-  # pgBackRest reads no setting from our command line that it can have in a file.
-  as_postgres tee pgbackrest.conf > /dev/null <<CONF
-[global]
-repo1-path=$SCRATCH/pgbackrest
-repo1-bundle=y
-repo1-retention-full=1
-process-max=2
-compress-type=zst
-compress-level=1
-start-fast=y
-archive-check=n
-log-level-console=warn
-log-level-file=off
-lock-path=$SCRATCH/lock
-spool-path=$SCRATCH/spool
-[main]
-pg1-path=$SCRATCH/data
-pg1-socket-path=$SCRATCH/socket
-pg1-port=5432
-CONF
-  as_postgres mkdir -p pgbackrest lock spool
-  as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main --no-online stanza-create
+  bench_pgbackrest
 }
 
 # Each tool: one full backup, and what it stored is left in $SCRATCH/<tool>.
@@ -77,20 +38,15 @@ run_ours() { query "SELECT backup_now(kind => 'full')" > /dev/null; }
 run_pg_basebackup() {
   as_postgres pg_basebackup -D pg_basebackup -Ft -X stream -c fast -Z server-zstd:level=1,workers=2
 }
-run_pgbackrest() {
-  as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main --type=full backup
-}
+run_pgbackrest() { pgbackrest_main --type=full backup; }
 
-# Outside the measured time: nothing of the last run to be written back, everything to be read warm.
 settle() {
   local tool=$1
   case $tool in
     pgbackrest) as_postgres sh -c 'rm -rf pgbackrest/backup/main/2*' ;;
     *) as_postgres rm -rf "$tool" ;;
   esac
-  query 'CHECKPOINT'
-  sync
-  as_postgres find data archive -type f -not -path '*/pg_wal/*' -exec cat {} + > /dev/null
+  settle_cluster
 }
 
 # Samples the memory of our worker until it ends: the peak of its resident set, and of the part that
@@ -125,7 +81,7 @@ measure() {
   ended=$(now_ms)
   [[ -z $watcher ]] || { wait "$watcher" || true; cat "$measurements/memory.last" >> "$measurements/memory"; }
   milliseconds=$((ended - began))
-  stored=$(as_postgres du -sb "$tool" | cut -f 1)
+  stored=$(stored_bytes "$tool")
 }
 
 rounds() {

@@ -151,7 +151,7 @@ class Entry:
         self.path, self.link_target = fields.string(), fields.string()
         self.mode, self.uid, self.gid = (fields.varint(2**32) for _ in range(3))
         self.size_bytes, self.inode = fields.varint(), fields.varint()
-        self.mtime_ns, self.ctime_ns, self.read_at = (fields.signed() for _ in range(3))
+        self.mtime_ns, self.ctime_ns, self.birth_ns, self.read_at = (fields.signed() for _ in range(4))
         self.xattrs = [(fields.string(), fields.string()) for _ in range(fields.varint())]
         self.content, self.frames, self.runs, self.unit_bytes = bytes(16), [], [], 1
         parts = self.path.split(b"/")

@@ -25,7 +25,7 @@ use Test::More;
 
 use BackupExtTest qw(staged_psql stage start_stage stop_stage take_backup wait_for dump);
 
-our @EXPORT = qw(verify_stage amcheck_copy databases_of same_dump balances_agree verify_checksums timeline_of prove_backup
+our @EXPORT = qw(succeeds verify_stage amcheck_copy databases_of same_dump balances_agree verify_checksums timeline_of prove_backup
   start_psql finish_psql start_held_backup release_backup finish_held_backup start_storm wait_for_storm
   finish_storm tree_state files_below);
 

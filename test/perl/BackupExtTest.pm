@@ -25,19 +25,20 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT_OK = qw(new_node repository start_load finish_load take_backup stage start_stage
-  stop_stage staged_psql dump repository_files is_clean_after nothing_left_running backup_mode_is_over
+our @EXPORT_OK = qw(new_node major_version repository start_load finish_load take_backup stage start_stage
+  stop_stage staged_psql try_psql dump repository_files is_clean_after nothing_left_running backup_mode_is_over
   wait_for fails_with);
 
 # A node with the extension loaded and created, wal_level = replica, and a repository of its own that
 # does not exist yet. Options: name => value lines of postgresql.conf in conf => {...}; extra => [...]
-# for initdb; no_repository, no_start, no_extension => 1.
+# for initdb; no_checksums, no_repository, no_start, no_extension => 1.
 sub new_node
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(allows_streaming => 1, extra => $options{extra} // ['--data-checksums']);
+	my @checksums = $options{no_checksums} ? without_checksums() : ('--data-checksums');
+	$node->init(allows_streaming => 1, extra => $options{extra} // \@checksums);
 	my %conf = (
 		shared_preload_libraries => 'backup_ext',
 		shared_buffers => '16MB',
@@ -56,6 +57,18 @@ sub new_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION backup_ext') unless $options{no_extension};
 	return $node;
+}
+
+sub major_version
+{
+	my ($version) = run_command([ 'pg_config', '--version' ]);
+	return $version =~ /^PostgreSQL (\d+)/ ? $1 : die "what version is \"$version\"?";
+}
+
+# 18 has them unless it is told.
+sub without_checksums
+{
+	return major_version() >= 18 ? ('--no-data-checksums') : ();
 }
 
 # Beside the data directory, below what the test removes at its end.

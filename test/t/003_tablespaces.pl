@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use BackupExtJudges;
-use BackupExtTest qw(new_node repository repository_files is_clean_after take_backup start_stage stop_stage stage staged_psql dump wait_for);
+use BackupExtTest qw(new_node repository repository_files is_clean_after fails_with take_backup start_stage stop_stage stage staged_psql dump wait_for);
 
 my $node = new_node('main', conf => { autovacuum => 'off', allow_in_place_tablespaces => 'on' });
 my $data = $node->data_dir;
@@ -103,49 +103,86 @@ cmp_ok(scalar(keys %$before), '>', 1000, 'and there was much to touch');
 
 #
 # A tablespace that comes while the backup is under way is in its WAL, with the path that it has on
-# the origin. A copy would replay that, and write into the origin's files: no such backup is kept.
+# the origin. Replayed as it stands it would make the copy write into the origin's files.
 #
-$node->start;
-mkdir("$base/late") or die;
-my @files = repository_files(repository($node));
-foreach my $case (
-	[ 'made', "CREATE TABLESPACE late LOCATION '$base/late'" ],
-	[ 'made and gone', "CREATE TABLESPACE late LOCATION '$base/late'", 'DROP TABLESPACE late' ])
+sub changed_between
 {
-	my ($what, @statements) = @$case;
-	$node->safe_psql('postgres', 'DROP TABLESPACE IF EXISTS late');
-	my $held = start_held_backup($node);
-	$node->safe_psql('postgres', $_) foreach @statements;
-	my ($status, $output, $error) = finish_held_backup($held);
-	isnt($status, 0, "a tablespace that is $what ends the backup");
-	like($error, qr/ERROR:  a tablespace was created during the backup/, "$what: the message");
-	is_clean_after($node, $what, \@files);
+	my ($old, $new) = @_;
+	return [ grep { ($old->{$_} // '') ne ($new->{$_} // '') } sort keys %{ { %$old, %$new } } ];
 }
-# What can do no harm ends nothing.
-$node->safe_psql('postgres', "CREATE TABLESPACE late LOCATION '$base/late'");
+
+$node->start;
+my %late = map { $_ => "$base/$_" } qw(late gone reused many);
+mkdir($_) or die foreach values %late;
 my $held = start_held_backup($node);
-$node->safe_psql('postgres', 'DROP TABLESPACE late');
+# Dropped and made again at one place within the blink of an eye, and the last one stays away.
+foreach my $round (1 .. 5)
+{
+	$node->safe_psql('postgres', "CREATE TABLESPACE many LOCATION '$late{many}'");
+	$node->safe_psql('postgres', 'DROP TABLESPACE many');
+}
+$node->safe_psql('postgres', "CREATE TABLESPACE $_ LOCATION '$late{$_}'") foreach qw(late gone reused);
 $node->safe_psql('postgres', "CREATE TABLESPACE late_in_place LOCATION ''");
-$node->safe_psql('postgres', 'CREATE TABLE in_late TABLESPACE late_in_place AS SELECT generate_series(1, 1000) AS i');
+$node->safe_psql('postgres', "CREATE TABLE in_$_ TABLESPACE $_ AS SELECT generate_series(1, 1000) AS i")
+  foreach qw(late late_in_place gone reused);
+$node->safe_psql('postgres', 'DROP TABLE in_gone, in_reused');
+$node->safe_psql('postgres', "DROP TABLESPACE $_") foreach qw(gone reused);
+$node->safe_psql('postgres', "CREATE TABLESPACE reused_by_another LOCATION '$late{reused}'");
+$node->safe_psql('postgres',
+	'CREATE TABLE in_reused TABLESPACE reused_by_another AS SELECT generate_series(1, 1000) AS i');
 $backup_id = release_backup($held);
 $dump = dump($node);
 $stage = stage($node, $backup_id);
 verify_stage($stage);
-$node->stop;
-$before = tree_state(@origin);
+
+# Beside the running server, which has written all that it had to.
+$node->safe_psql('postgres', 'CHECKPOINT');
+$before = tree_state($base);
+cmp_ok(scalar(grep { m{^\Q$late{late}\E/.*/\d+$} } keys %$before), '>', 0, 'the late one has files');
 $copy = start_stage($stage);
 amcheck_copy($copy);
-same_dump(dump($copy), $dump, 'a tablespace made in place during the backup: equal by dump');
-staged_psql($copy, 'postgres', 'DROP TABLE in_late');
-staged_psql($copy, 'postgres', 'DROP TABLESPACE late_in_place');
+same_dump(dump($copy), $dump, 'tablespaces made during the backup: equal by dump');
+foreach my $name (qw(late reused_by_another))
+{
+	my $oid = $node->safe_psql('postgres', "SELECT oid FROM pg_tablespace WHERE spcname = '$name'");
+	is(staged_psql($copy, 'postgres', "SELECT pg_tablespace_location($oid)"),
+		"$stage->{directory}.tablespaces/$oid", "$name lies beside the stage");
+}
+staged_psql($copy, 'postgres', 'UPDATE in_late SET i = i + 1; UPDATE in_reused SET i = i + 1; CHECKPOINT');
+is_deeply(changed_between($before, tree_state($base)), [],
+	'a copy of such a backup touches no tablespace of the running server');
+# Another crash recovery, without backup_label: the links are as they should be.
+system_or_bail('pg_ctl', '-D', $stage->{directory}, '-m', 'immediate', '-w', 'stop');
+$copy = start_stage($stage);
+is(staged_psql($copy, 'postgres', 'SELECT sum(i) FROM in_late'), '501500', 'it recovers from a crash');
+staged_psql($copy, 'postgres', 'DROP TABLE in_late; DROP TABLE in_reused; DROP TABLE in_late_in_place; CHECKPOINT');
+staged_psql($copy, 'postgres', "DROP TABLESPACE $_") foreach qw(late reused_by_another late_in_place);
 stop_stage($copy);
-$after = tree_state(@origin);
-@changed = grep { ($before->{$_} // '') ne ($after->{$_} // '') } sort keys %{ { %$before, %$after } };
-is_deeply(\@changed, [], 'a copy of such a backup touches no file of the origin either');
+is_deeply(changed_between($before, tree_state($base)), [], 'nor when it drops its own');
+same_dump(dump($node), $dump, 'the server has all that it had');
+
+#
+# A tablespace whose file system is not mounted: a backup without it would look complete.
+#
+my $late_oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_tablespace WHERE spcname = 'late'});
+my @objects = repository_files(repository($node));
+rename($late{late}, "$late{late}.away") or die;
+foreach my $case ('no directory', 'an empty mount point')
+{
+	mkdir($late{late}) or die if $case eq 'an empty mount point';
+	fails_with($node, 'SELECT backup_now()', '55000',
+		qr/cannot back up tablespace $late_oid: there is no tablespace in "\Q$late{late}\E"/,
+		qr/Check that its file system is mounted/, $case);
+	is_clean_after($node, $case, \@objects);
+}
+rmdir($late{late}) or die;
+rename("$late{late}.away", $late{late}) or die;
+take_backup($node);
+$node->stop;
 
 #
 # On a standby a backup begins at the last restartpoint: a tablespace that was there before the backup
-# may be in its WAL all the same.
+# is in its WAL all the same.
 #
 my $primary = new_node('primary', conf => { autovacuum => 'off' });
 $primary->backup('seed');
@@ -157,25 +194,23 @@ $standby->start;
 my $catch_up = sub { $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert')) };
 $primary->safe_psql('postgres', 'CHECKPOINT');
 $catch_up->();
-take_backup($standby);
-@files = repository_files($of_standby);
 
-mkdir("$base/replayed") or die;
-$primary->safe_psql('postgres', "CREATE TABLESPACE replayed LOCATION '$base/replayed'");
-$catch_up->();
-my ($status, $output, $error) = $standby->psql('postgres', 'SELECT backup_now()');
-isnt($status, 0, 'a tablespace made since the last restartpoint ends the backup of a standby');
-like($error, qr/ERROR:  a tablespace was created since the last restartpoint of the standby/,
-	'and says why');
-is_clean_after($standby, 'tablespace before the backup', \@files);
-
-$primary->safe_psql('postgres', 'CHECKPOINT');
+# Primary and standby share a machine, and so the directory. Each server has files of its own in it
+# only because the standby's replay finds all there already.
+mkdir("$base/$_") or die foreach qw(replayed dropped);
+$primary->safe_psql('postgres', "CREATE TABLESPACE $_ LOCATION '$base/$_'") foreach qw(replayed dropped);
+$primary->safe_psql('postgres', 'DROP TABLESPACE dropped');
 $catch_up->();
 $stage = stage($standby, take_backup($standby));
+verify_stage($stage);
+$before = tree_state($base);
 $copy = start_stage($stage);
 my $oid = $primary->safe_psql('postgres', q{SELECT oid FROM pg_tablespace WHERE spcname = 'replayed'});
 is(readlink("$stage->{directory}/pg_tblspc/$oid"), "$stage->{directory}.tablespaces/$oid",
-	'after the next checkpoint a copy keeps to its own directory');
+	'a tablespace made since the last restartpoint: the copy keeps to its own directory');
+same_dump(dump($copy), dump($primary), 'a copy of the standby is equal by dump');
+staged_psql($copy, 'postgres', 'CREATE TABLE in_replayed TABLESPACE replayed AS SELECT 1 AS i; CHECKPOINT');
 stop_stage($copy);
+is_deeply(changed_between($before, tree_state($base)), [], 'and touches no other');
 
 done_testing();

@@ -16,6 +16,14 @@ my $node = new_node('main',
 my $data = $node->data_dir;
 my $repository = repository($node);
 
+# As on the first day: the data directory forgets the repository, too.
+sub start_afresh
+{
+	rmtree($repository);
+	unlink("$data/backup_ext.state");
+	return;
+}
+
 #
 # Under heavy load, with pages always on their way to the disk: no false alarm.
 #
@@ -30,7 +38,7 @@ is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE state 
 is($node->safe_psql('postgres',
 		'SELECT coalesce(sum(checksum_failures), 0) FROM pg_stat_database'), '0',
 	'the server counts no failure');
-rmtree($repository);
+start_afresh();
 
 #
 # Pages of the cluster.
@@ -124,10 +132,10 @@ $node->safe_psql('postgres', 'SELECT backup_discard_stage(stage_id) FROM backup_
 #
 # Objects of the repository. Each case starts from the sound repository.
 #
-rmtree($repository);
+start_afresh();
 my $kept = "$repository.kept";
 my $older = take_backup($node, label => 'older');
-my $newer = take_backup($node, label => 'newer');
+my $newer = take_backup($node, label => 'newer', kind => 'full');
 rename($repository, $kept) or die;
 my ($pack) = grep { -s "$kept/$_" > 300_000 } grep { m{^packs/\Q$newer\E/} } repository_files($kept);
 my ($other_pack) = grep { m{^packs/\Q$older\E/} } repository_files($kept);
@@ -236,7 +244,7 @@ foreach my $case (@cases)
 		? join("\n", "$older|complete|f", "$newer|unreadable|t")
 		: join("\n", "$newer|complete|f", "$older|complete|f"),
 		"$name: the list");
-	rmtree($repository);
+	start_afresh();
 }
 
 # One that is sound is not touched by the damage of another.

@@ -87,11 +87,15 @@ SELECT pg_advisory_unlock(1);
 SQL
 	},
 	{
-		name => 'tables move between tablespaces',
+		name => 'tablespaces come and go, and tables move',
 		clients => 2,
-		rounds => 20,
-		sql => <<'SQL'
+		rounds => 12,
+		sql => <<"SQL"
 DROP TABLE IF EXISTS m_:client_id;
+DROP TABLESPACE IF EXISTS s_:client_id;
+DROP TABLESPACE IF EXISTS p_:client_id;
+CREATE TABLESPACE s_:client_id LOCATION '$locations/:client_id';
+CREATE TABLESPACE p_:client_id LOCATION '';
 CREATE TABLE m_:client_id (n int PRIMARY KEY, t text) TABLESPACE s_:client_id;
 INSERT INTO m_:client_id SELECT * FROM rows_of(:client_id);
 ALTER TABLE m_:client_id SET TABLESPACE p_:client_id;
@@ -99,12 +103,7 @@ ALTER TABLE m_:client_id SET TABLESPACE pg_default;
 ALTER TABLE m_:client_id SET TABLESPACE s_:client_id;
 SQL
 	});
-foreach my $client (0, 1)
-{
-	mkdir("$locations/$client") or die;
-	$node->safe_psql('postgres', "CREATE TABLESPACE s_$client LOCATION '$locations/$client'");
-	$node->safe_psql('postgres', "CREATE TABLESPACE p_$client LOCATION ''");
-}
+mkdir("$locations/$_") or die foreach (0, 1);
 
 foreach my $case (@storms)
 {
@@ -138,7 +137,8 @@ sub drop_leftovers
 	  foreach (
 		map { split(/\n/, $node->safe_psql('postgres', $_)) } (
 			q{SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname ~ '^[df]_\d$'},
-			q{SELECT format('DROP TABLE %I', relname) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(m|t|r|u|short)_\d$'}));
+			q{SELECT format('DROP TABLE %I', relname) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(m|t|r|u|short)_\d$'},
+			q{SELECT format('DROP TABLESPACE %I', spcname) FROM pg_tablespace WHERE spcname ~ '^[sp]_\d$'}));
 	return;
 }
 

@@ -98,7 +98,7 @@ is(slurp_file("$directory/outside/etc/0-outside_hba.conf"), slurp_file($hba),
 # Both ways: nothing of the cluster is lacking, but for what has no place in a backup.
 my ($unlogged) = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('volatile')});
 my $cluster = files_below($node->data_dir);
-my @lacking = grep { !$extracted->{$_} && !m{^pg_wal/|/pg_internal\.init$|^postmaster\.|^pg_(notify|subtrans|replslot|stat_tmp)/} }
+my @lacking = grep { !$extracted->{$_} && !m{^pg_wal/|/pg_internal\.init$|^postmaster\.|^backup_ext\.state$|^pg_(notify|subtrans|replslot|stat_tmp)/} }
   sort keys %$cluster;
 like("@lacking", qr{^\Q$unlogged\E( \Q$unlogged\E_(fsm|vm))*$}, 'only the unlogged table is lacking');
 

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use BackupExtFaults qw(state_of is_unchanged works_again hold_copying release_copying hold_in_phase
-  ways_to_cancel waiting_call cancel stop_server);
+  let_go finish_sql ways_to_cancel waiting_call cancel stop_server);
 use BackupExtTest qw(new_node);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -63,6 +63,20 @@ foreach my $way (grep { $_->{name} =~ /backup_cancel|terminate_backend\(\) of th
 	is_unchanged($node, $before, $what);
 	nothing_is_staged($what);
 }
+
+# The last word about a stage cannot be written: it is listed all the same, and can be discarded.
+($run, $worker) = hold_in_phase($node, waiting_call($call), 'syncing');
+chmod(0500, $staging) or die "could not chmod: $!";
+let_go($worker);
+my ($status, $output, $error) = finish_sql($run);
+isnt($status, 0, 'a stage that cannot be described as ready is an error');
+like($error, qr/could not list stage "stage-\S+" as ready: .*Permission denied/, 'the error says so');
+like($error, qr/HINT:  Remove it with SELECT backup_discard_stage\('stage-/, 'and what to do');
+chmod(0700, $staging) or die "could not chmod: $!";
+($stage_id, my $state) = split(/\|/, $node->safe_psql('postgres', 'SELECT stage_id, state FROM backup_staged()'));
+is($state, 'failed', 'it is listed');
+$node->safe_psql('postgres', "SELECT backup_discard_stage('$stage_id')");
+nothing_is_staged('when it is discarded');
 
 works_again($node, 'after all', stage => 1);
 my $copy = BackupExtTest::start_stage(BackupExtTest::stage($node, 'latest'));

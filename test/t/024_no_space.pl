@@ -71,12 +71,12 @@ foreach my $left_bytes (0, 64 * 1024, 2 * 1024 * 1024)
 {
 	fill_up($left_bytes);
 	my $what = "$left_bytes bytes are free";
-	refuses_with($node, 'SELECT backup_now()', \%full, what => $what);
+	refuses_with($node, q{SELECT backup_now(kind => 'full')}, \%full, what => $what);
 	is_unchanged($node, $before, $what);
 }
 like($node->safe_psql('postgres',
 		q{SELECT status, detail, hint FROM backup_check() WHERE name = 'repository_space'}),
-	qr/^warning\|\d+ bytes are free, the newest backup took \d+\|Free space or move the repository/,
+	qr/^warning\|\d+ bytes are free, the newest full backup took \d+\|Free space or move the repository/,
 	'backup_check() warns before the next backup fails');
 my $stage = BackupExtTest::stage($node, 'latest');
 is($stage->{state}, 'ready', 'what is in the full repository can be restored');

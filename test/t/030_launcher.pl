@@ -225,7 +225,9 @@ my $bare = BackupExtTest::new_node('bare', no_repository => 1,
 my @calls = (
 	'SELECT backup_now()', q{SELECT backup_cancel('x')}, 'SELECT * FROM backup_list()',
 	'SELECT * FROM backup_progress()', 'SELECT backup_stage_restore()',
-	'SELECT * FROM backup_staged()', q{SELECT backup_discard_stage('x')});
+	'SELECT * FROM backup_staged()', q{SELECT backup_discard_stage('x')},
+	q{SELECT backup_pin('x')}, q{SELECT backup_unpin('x')}, q{SELECT backup_drop('x')},
+	'SELECT * FROM backup_expire()', 'SELECT * FROM backup_verify()');
 my @sessions = (
 	[ 'not preloaded', '' ],
 	[ 'loaded in the session', q{LOAD 'backup_ext';} ]);

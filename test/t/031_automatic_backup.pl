@@ -93,7 +93,7 @@ configure($node, timezone => 'UTC', 'backup_ext.window' => window_around($node, 
 	'backup_ext.repository' => BackupExtTest::repository($node));
 takes_one($node, 'in the window');
 my $taken_at = time();
-my $started = qr/LOG:  backup_ext: backup \S+ started: kind full, trigger schedule/;
+my $started = qr/LOG:  backup_ext: backup \S+ started: trigger schedule/;
 like(log_since($node, $position), qr/checkpoint starting: force wait/, 'by a spread checkpoint');
 
 # Meanwhile: a standby of it, with a repository of its own.

@@ -12,6 +12,7 @@
 #include "backup/finish.h"
 #include "backup/manifest_builder.h"
 #include "backup/pack_table.h"
+#include "backup/parent.h"
 #include "backup/run_loop.h"
 #include "backup/unlogged_relations.h"
 #include "base/error.h"
@@ -32,14 +33,19 @@ struct BackupRun::State {
   ServerAccess* server;
   StoredObjects stored;
   PackTable packs;
+  ParentFiles parents;
+  ParentFiles audited;
+  AuditFindings findings;
   CopyEnvironment environment;
   EntryQueue cluster_entries;
   EntryQueue late_entries;
   ManifestBuilder manifest;
   CopiedCluster cluster;
+  std::optional<ClusterCopier> copier;
   std::vector<SmallFile> supplied;
   std::set<std::string> late_unlogged;
   bool is_copied = false;
+  bool is_finishing = false;
   WalCopier wal;
   RunLoop loop;
 };
@@ -50,14 +56,24 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
       options(std::move(run_options)),
       server(server_access),
       stored(repository, options.backup_id),
-      manifest(
-          repository, &packs,
-          {kManifestVersion, facts.system_identifier, options.backup_id, {}, facts.block_bytes},
-          options.compression_level),
+      parents(repository, options.parents, &packs),
+      audited(repository, options.audited, &packs),
+      manifest(repository, &packs,
+               {kManifestVersion, facts.system_identifier, options.backup_id,
+                options.parents.empty() || options.parents.back().is_interrupted
+                    ? std::string()
+                    : options.parents.back().record.backup_id,
+                facts.block_bytes},
+               options.compression_level),
       wal(&environment, &loop),
       loop(options.threads, server) {
   environment.facts = std::move(facts);
   environment.progress = progress;
+  environment.begun_at = options.begun_at;
+  environment.packs = &packs;
+  environment.rules = {options.untouched_margin, options.changes};
+  environment.dying_packs = parents.dying_packs();
+  environment.audit = {&repository, &packs, &environment.facts, 0, environment.rules, &findings};
   environment.rate_limiter.SetBytesPerSecond(options.max_bytes_per_second);
   const int workers = options.threads + 1;  // the last one is the WAL copier's
   environment.workers.reserve(static_cast<size_t>(workers));
@@ -65,7 +81,7 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
     environment.workers.push_back(
         {PackWriter(repository, &packs, options.backup_id, static_cast<uint32_t>(thread),
                     options.compression_level),
-         PageReader(&environment), Bytes(kFramePlainLimitBytes)});
+         PageReader(&environment), Bytes(kFramePlainLimitBytes), nullptr});
   }
   loop.SetBackground([this] { wal.Advance(); });
 }
@@ -84,11 +100,25 @@ BackupRun::~BackupRun() = default;
 
 void BackupRun::CopyCluster(uint64_t start_lsn) {
   state_->environment.start_lsn = start_lsn;
+  state_->environment.audit.start_lsn = start_lsn;
+  if (!state_->options.audited.empty()) {
+    for (Worker& worker : state_->environment.workers) {
+      worker.auditor = std::make_unique<Auditor>(state_->environment.audit);
+    }
+  }
   // Publishes a WAL position before the first page is judged by it.
   state_->loop.PauseNow();
-  ClusterCopier copier(&state_->environment, &state_->cluster_entries, &state_->loop,
-                       state_->server, &state_->manifest, &state_->cluster);
-  copier.Estimate();
+  ClusterCopier& copier = state_->copier.emplace(
+      &state_->environment, &state_->cluster_entries, &state_->loop, state_->server,
+      &state_->parents, &state_->audited, &state_->manifest, &state_->cluster);
+  if (state_->options.parents.empty()) {
+    copier.Estimate();
+  } else {
+    // A second walk over all files would cost as much as the backup of few changes.
+    const BackupRecord& parent = state_->options.parents.back().record;
+    state_->environment.progress->files_total = parent.files;
+    state_->environment.progress->bytes_total = parent.database_bytes - parent.wal_bytes;
+  }
   copier.Copy();
   // Again in Finish(). Now, because a relation that is dropped after the end of backup mode takes
   // its init fork along, but replay up to that end does not drop it.
@@ -125,6 +155,7 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
     throw Error(ErrorCode::kInternal, "the cluster was not copied to its end");
   }
   DrainWal();
+  state_->is_finishing = true;
   state_->environment.progress->phase = Phase::kCommitting;
   SecondSection section;
   section.wal = state_->wal.TakeEntries();
@@ -136,17 +167,37 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
 
   ClosePacks(&state_->environment, &state_->loop);
   const StoredManifest manifest = CommitManifest(&state_->manifest, section);
-  FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs.Closed(), manifest,
-             record);
+  FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs, manifest, record);
   // The last moment at which a cancel is heard: with the next step the backup exists.
   state_->loop.PauseNow();
   lock.Check();
   state_->stored.Commit(*record);
 }
 
+bool BackupRun::KeepInterrupted(BackupRecord* record, const WriterLock& lock) {
+  if (!state_->copier || state_->is_finishing) return false;
+  state_->environment.stop = true;
+  state_->loop.Stop();
+  state_->wal.Stop();
+  if (state_->packs.WrittenBytes() < state_->options.keep_interrupted_from_bytes) return false;
+  state_->copier->WriteFinishedOfInterrupted();
+  // Some of the manifest may be damaged pages: what goes on from it would not know.
+  if (!state_->cluster.damage.empty()) return false;
+  for (Worker& worker : state_->environment.workers) worker.packs.Close();
+  const SecondSection nothing;
+  const StoredManifest manifest = CommitManifest(&state_->manifest, nothing);
+  FillRecord(state_->options.backup_id, state_->cluster, nothing, state_->packs, manifest, record);
+  record->state = "interrupted";
+  lock.Check();
+  state_->stored.CommitInterrupted(*record);
+  return true;
+}
+
 const std::vector<DamagedPage>& BackupRun::damaged_pages() const {
   return state_->cluster.damage.pages();
 }
+
+std::string BackupRun::audit_findings() const { return state_->findings.Describe(); }
 
 const std::vector<std::string>& BackupRun::warnings() const { return state_->cluster.warnings; }
 

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/progress.h"
+#include "cluster/changed_blocks.h"
 #include "format/manifest.h"
 #include "format/record.h"
 #include "store/lock.h"
@@ -37,11 +38,37 @@ struct ClusterFacts {
   bool in_recovery = false;
 };
 
+// An earlier backup that this one may refer to instead of storing again.
+struct ParentBackup {
+  BackupRecord record;
+  bool is_interrupted = false;  // it ended early: what it lacks, the next one may hold
+};
+
+// A file whose parent was read this soon after its last change is not believed to be untouched:
+// times are as coarse as a tick of the kernel, and a write that was stalled carries the time of its
+// begin.
+inline constexpr Microseconds kUntouchedMargin = 10 * kMicrosecondsPerSecond;
+
+// No file is: times prove nothing (the parent was taken before the machine was started).
+inline constexpr Microseconds kNeverUntouched = 100LL * 366 * 24 * 3600 * kMicrosecondsPerSecond;
+
 struct BackupOptions {
   std::string backup_id;
   int threads = 1;
   int compression_level = 1;
   uint64_t max_bytes_per_second = 0;  // 0: unlimited
+  Microseconds begun_at = 0;          // a moment before the server fixed the start LSN
+  // Newest first, each of them usable (policy/parent_choice.h); empty: everything is stored.
+  std::vector<ParentBackup> parents;
+  // A full backup compares what it reads with what an incremental one would have taken over from
+  // these; at most one. `parents` holds no complete backup then.
+  std::vector<ParentBackup> audited;
+  // What was changed since the oldest start of `parents` and `audited`, up to this backup's start;
+  // null where no WAL summaries tell. Outlives the run.
+  const ChangedBlocks* changes = nullptr;
+  Microseconds untouched_margin = kUntouchedMargin;
+  // An interrupted run is kept as a parent when it stored this much at least.
+  uint64_t keep_interrupted_from_bytes = 64ULL * 1024 * 1024;
 };
 
 // What only the server can do. Called on the run's main thread.
@@ -111,7 +138,15 @@ class BackupRun {
   // it. `lock` is checked right before. What is on disk when it returns survives a power cut.
   void Finish(BackupRecord* record, const WriterLock& lock);
 
+  // Instead of Finish(), for a run that was cancelled: ends the threads and keeps what was stored
+  // whole for the next run (catalog.h, ReadInterrupted). Fills `record` as Finish() does. False,
+  // and what was stored is removed at the end, when it is too little or too late, or holds damaged
+  // pages. Throws what the store throws; then it is removed, too.
+  [[nodiscard]] bool KeepInterrupted(BackupRecord* record, const WriterLock& lock);
+
   [[nodiscard]] const std::vector<DamagedPage>& damaged_pages() const;
+  // What the audit found: `3 pages differ: base/5/16384 block 7, ...`; empty for nothing.
+  [[nodiscard]] std::string audit_findings() const;
   // What was passed over, for warnings: `skipping special file "base/1/socket"`.
   [[nodiscard]] const std::vector<std::string>& warnings() const;
 

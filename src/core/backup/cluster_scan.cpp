@@ -124,6 +124,7 @@ std::optional<ScannedEntry> ClusterScan::Next() {
     const std::string name = std::move(level.names[level.next++].name);
     if (auto scanned = Visit(name)) return scanned;
   }
+  CheckMissingTablespaces();
   return std::nullopt;
 }
 
@@ -233,9 +234,10 @@ std::optional<ScannedEntry> ClusterScan::VisitTablespace(const std::string& name
   const std::string disk_path = JoinPath(facts_.data_directory, path);
   const auto link = ReadLinkIfExists(disk_path);
   if (!link) return std::nullopt;
-  const auto target = StatFile(disk_path);
+  // A mount point without its file system may well be a directory, but not with this one in it.
+  const auto target = StatFile(JoinPath(disk_path, facts_.version_directory));
   if (!target || !S_ISDIR(target->st_mode)) {
-    Warn(fmt::format("skipping tablespace {}: \"{}\" is not a directory", name, *link));
+    missing_tablespaces_.push_back(std::move(path));
     return std::nullopt;
   }
   ScannedEntry scanned = MakeEntry(EntryKind::kTablespaceLink, path, status);
@@ -246,6 +248,25 @@ std::optional<ScannedEntry> ClusterScan::VisitTablespace(const std::string& name
   levels_.back().descents.insert(name + "/");
   linked_tablespaces_.insert(std::move(path));
   return scanned;
+}
+
+// The server makes the link last and removes it last, so one that leads to no tablespace is soon
+// gone when it is that of CREATE or DROP TABLESPACE.
+void ClusterScan::CheckMissingTablespaces() const {
+  for (const std::string& path : missing_tablespaces_) {
+    const auto link = ReadLinkIfExists(JoinPath(facts_.data_directory, path));
+    if (!link) continue;
+    throw Error(
+        ErrorCode::kNotInPrerequisiteState,
+        fmt::format("cannot back up tablespace {}: there is no tablespace in \"{}\"",
+                    path.substr(kTablespaces.size() + 1), *link),
+        fmt::format("The link \"{}\" leads there, but there is no directory \"{}\". A backup "
+                    "without it would not hold all data.",
+                    path, JoinPath(*link, facts_.version_directory)),
+        "Check that its file system is mounted. A tablespace that is lost for good must be "
+        "dropped; "
+        "a link of none that pg_tablespace knows may be removed.");
+  }
 }
 
 std::vector<std::string> ClusterScan::TakeWarnings() { return std::exchange(warnings_, {}); }

@@ -1,8 +1,8 @@
 // Walks the data directory and its tablespaces in the order of the manifest.
 //
 // Full paths ascend byte by byte: `a`, then `a.b`, then `a/c`. Holds the names of the directories
-// on the way down to the current one, never the whole tree. What vanishes meanwhile is passed over.
-// Main thread only.
+// on the way down to the current one, never the whole tree. What vanishes meanwhile is passed over;
+// a tablespace whose link stays and leads to none ends the walk with an error. Main thread only.
 #pragma once
 
 #include <optional>
@@ -24,6 +24,7 @@ class ClusterScan {
   explicit ClusterScan(const ClusterFacts& facts);
 
   // The next directory, file or tablespace link that belongs to the backup, nothing after the last.
+  // Throws Error(kNotInPrerequisiteState) after the last when a tablespace is not there.
   [[nodiscard]] std::optional<ScannedEntry> Next();
 
   // At most kWarningLimit of them. Taking empties it.
@@ -56,13 +57,15 @@ class ClusterScan {
                                                       const struct stat& status);
   [[nodiscard]] std::optional<ScannedEntry> VisitTablespace(const std::string& name,
                                                             const struct stat& status);
+  void CheckMissingTablespaces() const;
   void Warn(std::string warning);
   void WarnSpecial(const std::string& path);
 
   const ClusterFacts& facts_;
   std::string resolved_data_directory_;
-  std::set<std::string> tablespaces_inside_;  // relative to the resolved data directory
-  std::set<std::string> linked_tablespaces_;  // pg_tblspc/<oid>, links only
+  std::set<std::string> tablespaces_inside_;      // relative to the resolved data directory
+  std::set<std::string> linked_tablespaces_;      // pg_tblspc/<oid>, links only
+  std::vector<std::string> missing_tablespaces_;  // pg_tblspc/<oid>: their links lead to none
   std::vector<Level> levels_;
   KnownInitForks init_forks_;
   std::vector<std::string> warnings_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "backup/change_proof.h"
 #include "backup/cluster_scan.h"
 #include "backup/copy_file.h"
 
@@ -79,6 +80,22 @@ void ClusterCopier::Dispatch(ScannedEntry scanned) {
 }
 
 void ClusterCopier::DispatchFile(ScannedEntry scanned) {
+  std::optional<ParentFile> parent = parents_->Find(scanned.entry.path);
+  if (parent && IsWholeFileUnchanged(scanned, *parent, environment_->facts, environment_->rules)) {
+    environment_->progress->files_done += 1;
+    environment_->progress->bytes_done += scanned.entry.size_bytes;
+    // As the parent saw it, its time of reading, too: that is what "untouched since" is about.
+    queue_->Finish(queue_->Begin(0), {CopiedEntry{std::move(parent->entry), {}}, {}});
+    return;
+  }
+  std::optional<AuditedFile> audited;
+  if (auto earlier = audited_->Find(scanned.entry.path);
+      earlier && scanned.relation && scanned.relation->fork == Fork::kMain) {
+    audited.emplace(AuditedFile{*std::move(earlier), false, {}});
+  }
+  const auto shared = [&]() -> std::shared_ptr<const ParentFile> {
+    return parent ? std::make_shared<const ParentFile>(*std::move(parent)) : nullptr;
+  };
   if (scanned.is_relation_map) {
     std::optional<Bytes> content = server_->ReadRelationMap(scanned.entry.path);
     if (!content) {
@@ -86,16 +103,18 @@ void ClusterCopier::DispatchFile(ScannedEntry scanned) {
       return;
     }
     const uint64_t slot = queue_->Begin(content->size());
-    AddToBatch({slot, std::move(scanned), std::move(content)});
+    AddToBatch({slot, std::move(scanned), shared(), nullptr, std::move(content)});
     return;
   }
   const uint64_t slot = queue_->Begin(scanned.entry.size_bytes);
   if (scanned.entry.size_bytes < kSmallFileBytes) {
-    AddToBatch({slot, std::move(scanned), std::nullopt});
+    const auto compared = audited ? std::make_shared<AuditedFile>(*std::move(audited)) : nullptr;
+    AddToBatch({slot, std::move(scanned), shared(), compared, std::nullopt});
     return;
   }
-  const uint32_t parts = FileInParts::CountParts(scanned);
-  const auto file = std::make_shared<FileInParts>(environment_, queue_, slot, std::move(scanned));
+  const uint32_t parts = FileInParts::CountParts(scanned, parent.has_value());
+  const auto file = std::make_shared<FileInParts>(environment_, queue_, slot, std::move(scanned),
+                                                  std::move(parent), std::move(audited));
   for (uint32_t part = 0; part < parts; ++part) {
     loop_->Post([environment = environment_, file, part](int thread) {
       file->CopyPart(part, &environment->workers[static_cast<size_t>(thread)]);
@@ -135,6 +154,12 @@ void ClusterCopier::WriteFinished() {
   while (auto outcome = queue_->TakeNext()) {
     if (!outcome->warning.empty()) Warn(std::move(outcome->warning));
     if (outcome->copied) Write(*std::move(outcome->copied));
+  }
+}
+
+void ClusterCopier::WriteFinishedOfInterrupted() {
+  while (auto outcome = queue_->TakeNextFinished()) {
+    if (outcome->copied && outcome->copied->damage.empty()) Write(*std::move(outcome->copied));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "backup/damage_list.h"
 #include "backup/entry_queue.h"
 #include "backup/manifest_builder.h"
+#include "backup/parent.h"
 #include "backup/run_loop.h"
 #include "backup/unlogged_relations.h"
 #include "format/record.h"
@@ -31,17 +32,23 @@ class ClusterCopier {
  public:
   // All must outlive it, `environment` and `queue` the loop's threads too.
   ClusterCopier(CopyEnvironment* environment, EntryQueue* queue, RunLoop* loop,
-                ServerAccess* server, ManifestBuilder* manifest, CopiedCluster* result)
+                ServerAccess* server, ParentFiles* parents, ParentFiles* audited,
+                ManifestBuilder* manifest, CopiedCluster* result)
       : environment_(environment),
         queue_(queue),
         loop_(loop),
         server_(server),
+        parents_(parents),
+        audited_(audited),
         manifest_(manifest),
         result_(result) {}
 
-  // Sets the progress totals.
+  // Sets the progress totals by a scan of its own.
   void Estimate();
   void Copy();
+  // Of a run that ends early, when no task is under way any more: the entries that are finished.
+  // Those of damaged files are left out.
+  void WriteFinishedOfInterrupted();
 
  private:
   void Dispatch(ScannedEntry scanned);
@@ -58,6 +65,8 @@ class ClusterCopier {
   EntryQueue* queue_;
   RunLoop* loop_;
   ServerAccess* server_;
+  ParentFiles* parents_;
+  ParentFiles* audited_;  // what a full backup compares with; empty else
   ManifestBuilder* manifest_;
   CopiedCluster* result_;
   std::vector<SmallFile> batch_;

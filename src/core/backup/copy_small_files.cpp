@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "backup/change_proof.h"
+#include "backup/copy_changes.h"
 #include "backup/copy_file.h"
 #include "backup/shared_frame.h"
 #include "backup/source_file.h"
@@ -32,7 +34,9 @@ class Batch {
 
  private:
   void CopyContent(const SmallFile& file);
-  void CopySource(uint64_t slot, const SourceFile& source);
+  void CopySource(const SmallFile& file, const SourceFile& source);
+  [[nodiscard]] bool IsSame(const SmallFile& file, const SourceFile& source, ByteSpan content,
+                            const CopiedEntry& copied) const;
 
   CopyEnvironment* environment_;
   Worker* worker_;
@@ -54,9 +58,10 @@ void Batch::Copy(const SmallFile& file) {
     return;
   }
   if (source->size_bytes() <= kFramePlainLimitBytes) {
-    CopySource(file.slot, *source);
+    CopySource(file, *source);
     return;
   }
+  // It grew since the scan.
   std::optional<CopiedEntry> copied = CopyWholeFile(environment_, worker_, *source);
   if (copied) queue_->Finish(file.slot, {std::move(copied), {}});
 }
@@ -66,6 +71,12 @@ void Batch::CopyContent(const SmallFile& file) {
   copied.entry = file.scanned.entry;
   copied.entry.size_bytes = file.content->size();
   copied.entry.content = Xxh3Digest(*file.content);
+  environment_->progress->bytes_done += file.content->size();
+  if (file.parent && HasContentOfParent(copied.entry, *file.parent)) {
+    copied.entry.map = file.parent->entry.map;
+    queue_->Finish(file.slot, {std::move(copied), {}});
+    return;
+  }
   if (file.content->size() <= kFramePlainLimitBytes) {
     std::ranges::copy(*file.content, bytes_.Reserve(file.content->size()).begin());
     bytes_.Add(file.slot, std::move(copied));
@@ -79,10 +90,19 @@ void Batch::CopyContent(const SmallFile& file) {
     }
     queue_->Finish(file.slot, {std::move(copied), {}});
   }
-  environment_->progress->bytes_done += file.content->size();
 }
 
-void Batch::CopySource(uint64_t slot, const SourceFile& source) {
+bool Batch::IsSame(const SmallFile& file, const SourceFile& source, ByteSpan content,
+                   const CopiedEntry& copied) const {
+  if (!file.parent) return false;
+  if (!source.is_in_pages()) return HasContentOfParent(copied.entry, *file.parent);
+  const PageProof proof = ChoosePageProof(file.scanned, source.entry(), *file.parent,
+                                          environment_->facts, environment_->rules);
+  return proof.kind == PageProof::Kind::kPageLsn && copied.damage.empty() &&
+         AreAllPagesOfParent(content, source, *file.parent, environment_->facts);
+}
+
+void Batch::CopySource(const SmallFile& file, const SourceFile& source) {
   const auto size_bytes = static_cast<size_t>(source.size_bytes());
   environment_->rate_limiter.Acquire(size_bytes, environment_->should_stop);
   SharedFrame& frame = source.is_in_pages() ? pages_ : bytes_;
@@ -95,8 +115,18 @@ void Batch::CopySource(uint64_t slot, const SourceFile& source) {
   } else {
     copied.entry.content = Xxh3Digest(room);
   }
-  frame.Add(slot, std::move(copied));
   environment_->progress->bytes_done += size_bytes;
+  if (IsSame(file, source, room, copied)) {
+    frame.GiveBack(size_bytes);
+    copied.entry.map = file.parent->entry.map;
+    queue_->Finish(file.slot, {std::move(copied), {}});
+    return;
+  }
+  if (file.audited && source.is_in_pages()) {
+    FillClaim(environment_->audit, file.scanned, source.entry(), file.audited.get());
+    worker_->auditor->Check(*file.audited, source.readable(), 0, room);
+  }
+  frame.Add(file.slot, std::move(copied));
 }
 
 }  // namespace

@@ -50,7 +50,9 @@ void CheckFirstPageOnDisk(int fd, const ClusterFacts& facts, const std::string& 
 }  // namespace
 
 WalCopier::WalCopier(CopyEnvironment* environment, RunLoop* loop)
-    : environment_(environment), loop_(loop), pool_(1, kSegmentsWaiting) {}
+    : environment_(environment), loop_(loop) {
+  pool_.emplace(1, kSegmentsWaiting);
+}
 
 void WalCopier::Post(const std::string& file_name, uint64_t bytes) {
   // Not an error: the pause point goes on posting while the packs are closed.
@@ -68,14 +70,14 @@ void WalCopier::Post(const std::string& file_name, uint64_t bytes) {
 void WalCopier::Advance() {
   while (!waiting_.empty()) {
     const Segment& segment = waiting_.front();
-    const bool posted = pool_.TryPost([environment = environment_, queue = &queue_, segment](int) {
+    const bool posted = pool_->TryPost([environment = environment_, queue = &queue_, segment](int) {
       CopyWalSegment(environment, &environment->workers.back(), queue, segment.slot,
                      segment.file_name, segment.bytes);
     });
     if (!posted) break;
     waiting_.pop_front();
   }
-  (void)pool_.DrainFor(0);  // rethrows an error
+  (void)pool_->DrainFor(0);  // rethrows an error
   while (auto outcome = queue_.TakeNext()) {
     if (!outcome->copied) continue;
     entries_.push_back(std::move(outcome->copied->entry));
@@ -85,7 +87,7 @@ void WalCopier::Advance() {
 
 void WalCopier::Drain() {
   while (queue_.size() > 0) {
-    (void)pool_.DrainFor(kStepMs);
+    (void)pool_->DrainFor(kStepMs);
     loop_->Turn();
     Advance();
   }

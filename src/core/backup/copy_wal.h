@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class WalCopier {
   void Advance();
   // Waits for all of them.
   void Drain();
+  // Drops what waits, joins the thread: nothing else may be called afterwards.
+  void Stop() { pool_.reset(); }
   // Counted in the order of posting.
   [[nodiscard]] size_t stored() const { return stored_; }
   // Ends it: what is posted later is WAL that the backup does not need.
@@ -47,7 +50,7 @@ class WalCopier {
   std::vector<ManifestEntry> entries_;
   size_t stored_ = 0;
   bool is_closed_ = false;
-  WorkerPool pool_;  // last: ends before what its tasks use
+  std::optional<WorkerPool> pool_;  // last: ends before what its tasks use
 };
 
 // One segment's first `bytes`, as fast as it can be read. Throws Error(kDamaged) when the file is

@@ -25,6 +25,18 @@ void EntryQueue::Finish(uint64_t slot, Outcome outcome) {
 std::optional<Outcome> EntryQueue::TakeNext() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (slots_.empty() || !slots_.front().outcome) return std::nullopt;
+  return TakeFrontLocked();
+}
+
+std::optional<Outcome> EntryQueue::TakeNextFinished() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  while (!slots_.empty()) {
+    if (std::optional<Outcome> outcome = TakeFrontLocked()) return outcome;
+  }
+  return std::nullopt;
+}
+
+std::optional<Outcome> EntryQueue::TakeFrontLocked() {
   std::optional<Outcome> outcome = std::move(slots_.front().outcome);
   weight_bytes_ -= slots_.front().weight_bytes;
   slots_.pop_front();

@@ -35,6 +35,8 @@ class EntryQueue {
   void Finish(uint64_t slot, Outcome outcome);
   // The oldest slot, once it is finished. Nothing while it is not, or when there is none.
   [[nodiscard]] std::optional<Outcome> TakeNext();
+  // The same of a run that ended early: slots that were not finished by now never will be.
+  [[nodiscard]] std::optional<Outcome> TakeNextFinished();
 
   // Slots begun and not taken yet, and their weight.
   [[nodiscard]] size_t size() const;
@@ -45,6 +47,8 @@ class EntryQueue {
     uint64_t weight_bytes = 0;
     std::optional<Outcome> outcome;
   };
+  [[nodiscard]] std::optional<Outcome> TakeFrontLocked();
+
   mutable std::mutex mutex_;
   std::deque<Slot> slots_;
   uint64_t first_ = 0;  // the number of slots_.front()

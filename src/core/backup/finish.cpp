@@ -36,11 +36,17 @@ void StoredObjects::Commit(const BackupRecord& record) {
   committed_ = true;
 }
 
+void StoredObjects::CommitInterrupted(const BackupRecord& record) {
+  backup_ext::CommitInterrupted(repository_, record);
+  committed_ = true;
+}
+
 // The record first, and nothing more when that fails: a commit that reported an error may have
 // come through, and a record must never name packs that are gone.
 void StoredObjects::Remove() const {
   ObjectStore& store = repository_.store();
   store.Delete(RecordName(backup_id_));
+  store.Delete(InterruptedName(backup_id_));
   for (const std::string& prefix : {BackupPrefix(backup_id_), PackPrefix(backup_id_)}) {
     for (const ObjectInfo& object : store.List(prefix)) store.Delete(object.name);
   }
@@ -97,7 +103,7 @@ StoredManifest CommitManifest(ManifestBuilder* manifest, const SecondSection& se
 }
 
 void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
-                const SecondSection& section, std::vector<PackUse> packs,
+                const SecondSection& section, const PackTable& packs,
                 const StoredManifest& manifest, BackupRecord* record) {
   record->backup_id = backup_id;
   record->state = cluster.damage.empty() ? "complete" : "damaged";
@@ -106,9 +112,8 @@ void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
   record->files = manifest.totals.files;
   record->wal_bytes = 0;
   for (const ManifestEntry& entry : section.wal) record->wal_bytes += entry.size_bytes;
-  record->stored_bytes = manifest.size_bytes;
-  for (const PackUse& use : packs) record->stored_bytes += use.size_bytes;
-  record->packs = std::move(packs);
+  record->stored_bytes = manifest.size_bytes + packs.WrittenBytes();
+  record->packs = packs.Used();
   record->manifest_bytes = manifest.size_bytes;
   record->manifest_digest = HexEncode(manifest.digest);
   record->tablespaces.clear();

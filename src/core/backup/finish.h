@@ -31,6 +31,8 @@ class StoredObjects {
 
   // Writes the record: the backup exists.
   void Commit(const BackupRecord& record);
+  // Writes the other kind of record: the next run may use it.
+  void CommitInterrupted(const BackupRecord& record);
 
  private:
   void Remove() const;
@@ -61,7 +63,7 @@ void ClosePacks(CopyEnvironment* environment, RunLoop* loop);
 
 // Everything in the record that only the storage side knows.
 void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
-                const SecondSection& section, std::vector<PackUse> packs,
+                const SecondSection& section, const PackTable& packs,
                 const StoredManifest& manifest, BackupRecord* record);
 
 }  // namespace backup_ext

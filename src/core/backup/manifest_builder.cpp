@@ -5,7 +5,7 @@
 
 namespace backup_ext {
 
-ManifestBuilder::ManifestBuilder(const Repository& repository, const PackTable* packs,
+ManifestBuilder::ManifestBuilder(const Repository& repository, PackTable* packs,
                                  const ManifestHeader& header, int compression_level)
     : packs_(packs), object_(repository.store().Create(ManifestName(header.backup_id))) {
   writer_ = std::make_unique<ManifestWriter>(header, compression_level,
@@ -19,6 +19,7 @@ void ManifestBuilder::Append(ByteSpan frame) {
 
 void ManifestBuilder::Add(ManifestEntry entry) {
   for (FrameRef& frame : entry.map.frames) {
+    if (frames_met_.Meet(frame)) packs_->CountUse(frame);
     const auto [place, is_new] = pack_numbers_.try_emplace(frame.pack, 0);
     if (is_new) place->second = writer_->PackIndex(packs_->Find(frame.pack));
     frame.pack = place->second;

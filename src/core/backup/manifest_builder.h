@@ -23,13 +23,13 @@ struct StoredManifest {
 class ManifestBuilder {
  public:
   // `repository` and `packs` must outlive it.
-  ManifestBuilder(const Repository& repository, const PackTable* packs,
-                  const ManifestHeader& header, int compression_level);
+  ManifestBuilder(const Repository& repository, PackTable* packs, const ManifestHeader& header,
+                  int compression_level);
   ManifestBuilder(const ManifestBuilder&) = delete;
   ManifestBuilder& operator=(const ManifestBuilder&) = delete;
 
-  // The map's frames name packs by the pack table's index. Entries come as ManifestWriter wants
-  // them.
+  // The map's frames name packs by the pack table's index; their use is counted there. Entries come
+  // as ManifestWriter wants them.
   void Add(ManifestEntry entry);
   void BeginSecondSection();
   // Makes the manifest durable. All packs must be committed before.
@@ -38,7 +38,8 @@ class ManifestBuilder {
  private:
   void Append(ByteSpan frame);
 
-  const PackTable* packs_;
+  PackTable* packs_;
+  FramesMet frames_met_;
   std::map<uint32_t, uint32_t> pack_numbers_;  // pack table's index to the manifest's
   std::unique_ptr<ObjectWriter> object_;
   Xxh3Stream digest_;

@@ -1,22 +1,47 @@
 // Keeps the list of a run's packs.
 #include "backup/pack_table.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
 #include "format/pack.h"
 
 namespace backup_ext {
+namespace {
+
+constexpr size_t kFramesRemembered = 64 * 1024;
+
+}  // namespace
+
+uint32_t PackTable::AddLocked(const PackUse& use, bool is_earlier) {
+  packs_.push_back(use);
+  is_earlier_.push_back(is_earlier);
+  const auto number = static_cast<uint32_t>(generation_numbers_.size());
+  generations_.push_back(generation_numbers_.try_emplace(use.pack.backup_id, number).first->second);
+  return static_cast<uint32_t>(packs_.size() - 1);
+}
 
 uint32_t PackTable::Add(const PackId& pack) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  packs_.push_back({pack, 0, 0});
-  return static_cast<uint32_t>(packs_.size() - 1);
+  return AddLocked({pack, 0, 0}, false);
 }
 
 void PackTable::Close(uint32_t index, uint64_t size_bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  PackUse& use = packs_.at(index);
-  use.size_bytes = size_bytes;
-  use.used_bytes = size_bytes - kPackHeaderBytes;
+  packs_.at(index).size_bytes = size_bytes;
+}
+
+uint32_t PackTable::AddEarlier(const PackId& pack, uint64_t size_bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto [place, is_new] = earlier_.try_emplace(pack, static_cast<uint32_t>(packs_.size()));
+  if (is_new) AddLocked({pack, 0, size_bytes}, true);
+  return place->second;
+}
+
+void PackTable::CountUse(const FrameRef& frame) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  packs_.at(frame.pack).used_bytes += frame.stored_bytes;
 }
 
 PackId PackTable::Find(uint32_t index) const {
@@ -24,14 +49,43 @@ PackId PackTable::Find(uint32_t index) const {
   return packs_.at(index).pack;
 }
 
-std::vector<PackUse> PackTable::Closed() const {
+uint32_t PackTable::GenerationOf(uint32_t index) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  return generations_.at(index);
+}
+
+std::vector<PackUse> PackTable::Used() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<PackUse> used;
   for (const PackUse& use : packs_) {
+    if (use.used_bytes == 0) continue;
     if (use.size_bytes == 0) {
       throw Error(ErrorCode::kInternal, "a pack of the backup is still open");
     }
+    used.push_back(use);
+    used.back().used_bytes = std::min(use.used_bytes, use.size_bytes - kPackHeaderBytes);
   }
-  return packs_;
+  return used;
+}
+
+uint64_t PackTable::WrittenBytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < packs_.size(); ++i) {
+    if (!is_earlier_[i]) bytes += packs_[i].size_bytes;
+  }
+  return bytes;
+}
+
+bool FramesMet::Meet(const FrameRef& frame) {
+  const Key key{frame.pack, frame.offset_bytes};
+  if (recent_.contains(key) || before_.contains(key)) return false;
+  if (recent_.size() >= kFramesRemembered) {
+    before_ = std::move(recent_);
+    recent_.clear();
+  }
+  recent_.insert(key);
+  return true;
 }
 
 }  // namespace backup_ext

@@ -13,14 +13,14 @@ constexpr size_t kTasksWaitingPerThread = 4;
 
 }  // namespace
 
-RunLoop::RunLoop(int threads, ServerAccess* server)
-    : server_(server),
-      pool_(threads, kTasksWaitingPerThread * static_cast<size_t>(std::max(threads, 1))) {}
+RunLoop::RunLoop(int threads, ServerAccess* server) : server_(server) {
+  pool_.emplace(threads, kTasksWaitingPerThread * static_cast<size_t>(std::max(threads, 1)));
+}
 
 void RunLoop::Post(const WorkerPool::Task& task) {
   Turn();
-  while (!pool_.TryPost(task)) {
-    if (!pool_.WaitForRoom(kStepMs)) Turn();
+  while (!pool_->TryPost(task)) {
+    if (!pool_->WaitForRoom(kStepMs)) Turn();
   }
 }
 
@@ -36,14 +36,14 @@ void RunLoop::PauseNow() {
 
 void RunLoop::Wait() {
   // True when all are done: then nothing is gained by waiting.
-  (void)pool_.DrainFor(kStepMs);
+  (void)pool_->DrainFor(kStepMs);
   Turn();
 }
 
 void RunLoop::Drain() {
   do {
     Turn();
-  } while (!pool_.DrainFor(kStepMs));
+  } while (!pool_->DrainFor(kStepMs));
 }
 
 }  // namespace backup_ext

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "backup/backup_run.h"
 #include "base/clock.h"
@@ -20,7 +21,7 @@ class RunLoop {
   void SetBackground(std::function<void()> background) { background_ = std::move(background); }
 
   // At once; false when there is no room.
-  [[nodiscard]] bool TryPost(const WorkerPool::Task& task) { return pool_.TryPost(task); }
+  [[nodiscard]] bool TryPost(const WorkerPool::Task& task) { return pool_->TryPost(task); }
   // Waits for room.
   void Post(const WorkerPool::Task& task);
   // Visits the pause point when the time has come. Cheap.
@@ -30,12 +31,14 @@ class RunLoop {
   void Wait();
   // Waits until every task posted is done.
   void Drain();
+  // Drops waiting tasks, joins the threads: nothing else may be called afterwards.
+  void Stop() { pool_.reset(); }
 
  private:
   ServerAccess* server_;
   std::function<void()> background_;
   Microseconds next_pause_at_ = 0;
-  WorkerPool pool_;
+  std::optional<WorkerPool> pool_;
 };
 
 }  // namespace backup_ext

@@ -24,6 +24,8 @@ class SharedFrame {
   // The room reserved last is filled with this entry's content. The slot is finished when the
   // frame is written.
   void Add(uint64_t slot, CopiedEntry copied);
+  // The room reserved last, of this size, is not wanted after all.
+  void GiveBack(size_t size_bytes) { plain_.resize(plain_.size() - size_bytes); }
   void Flush();
 
  private:

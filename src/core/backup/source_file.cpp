@@ -26,6 +26,14 @@ void TakeStatus(int fd, const std::string& path, struct stat* status, ManifestEn
   SetAttributes(*status, read_at, entry);
 }
 
+// 0 where the file system or the kernel does not tell.
+int64_t BirthTime(int fd) {
+  struct statx status;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0) return 0;
+  if ((status.stx_mask & STATX_BTIME) == 0) return 0;
+  return status.stx_btime.tv_sec * 1'000'000'000 + status.stx_btime.tv_nsec;
+}
+
 }  // namespace
 
 std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
@@ -53,6 +61,7 @@ std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
     return std::nullopt;
   }
   if (scanned.relation) {
+    source.entry_.birth_ns = BirthTime(source.file_.get());
     source.is_relation_ = true;
     source.segment_ = scanned.relation->segment;
     source.database_oid_ = scanned.database_oid;

@@ -17,7 +17,9 @@ enum class Phase : uint32_t {
   kChecking,  // restore: plan, space
   kWriting,   // restore: files
   kSyncing,   // restore: fsync of the tree
+  kVerifying,
   kFinished,
+  kExpiring,  // backup: it is done, older ones are removed
 };
 [[nodiscard]] inline const char* PhaseName(Phase phase) {
   switch (phase) {
@@ -39,8 +41,12 @@ enum class Phase : uint32_t {
       return "writing files";
     case Phase::kSyncing:
       return "syncing";
+    case Phase::kVerifying:
+      return "verifying files";
     case Phase::kFinished:
       return "finished";
+    case Phase::kExpiring:
+      return "removing old backups";
   }
   return "unknown";
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cluster/cluster_memory.h"
 #include "cluster/relation_file.h"
 
 namespace backup_ext {
@@ -61,7 +62,7 @@ PathRule RuleForFile(std::string_view path) {
   const std::string_view name = NameOf(path);
   const bool excluded = path == "global/pg_control" || Contains(kExcludedFiles, name) ||
                         name.starts_with(kTemporaryPrefix) ||
-                        name.starts_with(kRelationCachePrefix) ||
+                        name.starts_with(kRelationCachePrefix) || IsClusterMemoryFile(path) ||
                         (IsTemporaryRelationName(name) && IsDatabaseDirectory(directory));
   return excluded ? PathRule::kExclude : PathRule::kInclude;
 }

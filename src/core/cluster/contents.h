@@ -17,8 +17,8 @@ enum class PathRule {
   kExclude,
 };
 
-// Whatever the extension keeps inside the data directory lies here, and describes the server that
-// runs, not the data: it never enters a backup.
+// Whatever the extension keeps inside the data directory, here and in kClusterMemoryFile, describes
+// the server that runs, not the data: it never enters a backup.
 inline constexpr std::string_view kOwnStateDirectory = "backup_ext";
 
 // The rule for a directory or file by its path relative to the data directory; `path` has no

@@ -60,6 +60,9 @@ struct ManifestEntry {
   uint64_t inode = 0;
   int64_t mtime_ns = 0;
   int64_t ctime_ns = 0;
+  // When the inode was made; 0: the file system does not tell. With it a file that was dropped and
+  // made anew under the same name and inode number is known for another one.
+  int64_t birth_ns = 0;
   Microseconds read_at = 0;
   // Extended attributes, name to value. Empty for a cluster's own files; media use it.
   std::map<std::string, std::string> xattrs;

@@ -159,6 +159,7 @@ void PutManifestEntry(const ManifestEntry& entry, ByteWriter* out) {
   out->PutVarint(entry.inode);
   out->PutSignedVarint(entry.mtime_ns);
   out->PutSignedVarint(entry.ctime_ns);
+  out->PutSignedVarint(entry.birth_ns);
   out->PutSignedVarint(entry.read_at);
   out->PutVarint(entry.xattrs.size());
   for (const auto& [name, value] : entry.xattrs) {
@@ -188,6 +189,7 @@ ManifestEntry GetManifestEntry(EntryKind kind, ByteReader* in) {
   entry.inode = in->GetVarint();
   entry.mtime_ns = in->GetSignedVarint();
   entry.ctime_ns = in->GetSignedVarint();
+  entry.birth_ns = in->GetSignedVarint();
   entry.read_at = in->GetSignedVarint();
   for (uint64_t left = in->GetVarint(); left > 0; --left) {
     std::string name = in->GetString();

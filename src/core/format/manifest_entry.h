@@ -3,8 +3,8 @@
 // A type byte, then fields (V: varint, S: signed varint; documented in doc/repository_format.md,
 // "Manifest"). Types 1 to 5 are EntryKind:
 //   1..5   file_kind byte, path, link_target, V mode, V uid, V gid, V size_bytes, V inode,
-//          S mtime_ns, S ctime_ns, S read_at, V count of xattrs, then name and value of each,
-//          ascending by name; for types 2 and 4 then 16 bytes content and the page map
+//          S mtime_ns, S ctime_ns, S birth_ns, S read_at, V count of xattrs, then name and value of
+//          each, ascending by name; for types 2 and 4 then 16 bytes content and the page map
 //   64     pack: backup id, V thread, V number
 //   65     the second section begins
 //   66     end: V files, V directories, V size_bytes

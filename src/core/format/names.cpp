@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kStageIdPrefix = "stage-";
 constexpr std::string_view kJobIdPrefix = "job-";
 constexpr std::string_view kPackSuffix = ".pack";
+constexpr std::string_view kNoteSuffix = ".json";
 
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -82,6 +83,10 @@ std::string ManifestName(std::string_view backup_id) {
   return BackupPrefix(backup_id) + "manifest";
 }
 
+std::string InterruptedName(std::string_view backup_id) {
+  return BackupPrefix(backup_id) + "interrupted.json";
+}
+
 std::string PackPrefix(std::string_view backup_id) {
   return fmt::format("{}{}/", kPacksPrefix, backup_id);
 }
@@ -119,6 +124,42 @@ std::optional<PackId> ParsePackName(std::string_view object_name) {
   }
   // Also refuses what follows the number, and other ways to write it.
   return PackName(pack) == object_name ? std::optional(pack) : std::nullopt;
+}
+
+std::string NoteName(const NoteId& note) {
+  // The microseconds are the last digits but one of 2026-11-23T10:32:45.123456Z.
+  const std::string microseconds = FormatTime(note.made_at).substr(20, 6);
+  return fmt::format("{}{}-{}-{}{}", BackupPrefix(note.backup_id), note.kind,
+                     FormatTimeForId(note.made_at), microseconds, kNoteSuffix);
+}
+
+std::optional<NoteId> ParseNoteName(std::string_view object_name) {
+  constexpr std::string_view time_form = "-dddddddd-dddddd-dddddd";
+  const std::optional<std::string> backup_id = BackupIdOfName(object_name);
+  if (!backup_id) {
+    return std::nullopt;
+  }
+  std::string_view rest = object_name;
+  if (!ConsumePrefix(BackupPrefix(*backup_id), &rest) ||
+      rest.size() <= time_form.size() + kNoteSuffix.size()) {
+    return std::nullopt;
+  }
+  const size_t kind_size = rest.size() - time_form.size() - kNoteSuffix.size();
+  const std::string_view kind = rest.substr(0, kind_size);
+  const std::string_view t = rest.substr(kind_size, time_form.size());
+  if (!std::ranges::all_of(kind, [](char c) { return c >= 'a' && c <= 'z'; })) {
+    return std::nullopt;
+  }
+  NoteId note{.backup_id = *backup_id, .kind = std::string(kind)};
+  try {
+    note.made_at = ParseTime(fmt::format("{}-{}-{}T{}:{}:{}.{}Z", t.substr(1, 4), t.substr(5, 2),
+                                         t.substr(7, 2), t.substr(10, 2), t.substr(12, 2),
+                                         t.substr(14, 2), t.substr(17, 6)));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  // Also refuses another suffix, and what lies between the parts of the time.
+  return NoteName(note) == object_name ? std::optional(note) : std::nullopt;
 }
 
 std::string HistoryName(std::string_view job_id, Microseconds started_at) {

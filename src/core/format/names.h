@@ -31,6 +31,8 @@ inline constexpr std::string_view kHoldsPrefix = "holds/";
 
 [[nodiscard]] std::string RecordName(std::string_view backup_id);    // backups/<id>/record.json
 [[nodiscard]] std::string ManifestName(std::string_view backup_id);  // backups/<id>/manifest
+// backups/<id>/interrupted.json: instead of a record, that of a backup which did not end.
+[[nodiscard]] std::string InterruptedName(std::string_view backup_id);
 [[nodiscard]] std::string BackupPrefix(std::string_view backup_id);  // backups/<id>/
 [[nodiscard]] std::string PackPrefix(std::string_view backup_id);    // packs/<id>/
 // The backup id of a name below backups/ or packs/; nothing for any other name.
@@ -45,6 +47,17 @@ struct PackId {
 };
 [[nodiscard]] std::string PackName(const PackId& pack);  // packs/<id>/<thread>-<number>.pack
 [[nodiscard]] std::optional<PackId> ParsePackName(std::string_view object_name);
+
+// A note about a backup (note.h): its kind ("pin", "verify") and when it was made.
+struct NoteId {
+  std::string backup_id;
+  std::string kind;
+  Microseconds made_at = 0;
+  bool operator==(const NoteId&) const = default;
+};
+// backups/<id>/<kind>-<yyyymmdd>-<hhmmss>-<microseconds>.json
+[[nodiscard]] std::string NoteName(const NoteId& note);
+[[nodiscard]] std::optional<NoteId> ParseNoteName(std::string_view object_name);
 
 // history/<yyyy>/<mm>/<job-id>.json
 [[nodiscard]] std::string HistoryName(std::string_view job_id, Microseconds started_at);

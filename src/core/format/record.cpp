@@ -187,6 +187,11 @@ void GetCluster(const JsonFields& fields, BackupRecord* record) {
 
 }  // namespace
 
+std::vector<WalRange> WalRangesOf(const BackupRecord& record) {
+  if (!record.wal_ranges.empty()) return record.wal_ranges;
+  return {{record.timeline, record.start_lsn, record.stop_lsn}};
+}
+
 std::string EncodeRecord(const BackupRecord& record) {
   Json object;
   PutBackup(record, &object);

@@ -86,6 +86,9 @@ struct BackupRecord {
   bool operator==(const BackupRecord&) const = default;
 };
 
+// Its wal_ranges; from its start to its stop where it names none. Newest timeline first.
+[[nodiscard]] std::vector<WalRange> WalRangesOf(const BackupRecord& record);
+
 // The text ends with a digest of all bytes before it, so that every change of a byte is found.
 [[nodiscard]] std::string EncodeRecord(const BackupRecord& record);
 // Throws Error(kDamaged) and Error(kUnsupportedFormat); unknown fields are ignored.

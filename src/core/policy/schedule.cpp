@@ -35,6 +35,13 @@ Microseconds PauseLeft(Microseconds last, int count, Microseconds now) {
   return std::max(since, -since) < pause ? pause - since : 0;
 }
 
+// A cancel in the future is believed for as long as one in the past could matter.
+bool WasCancelledInThisWindow(const ScheduleState& state) {
+  constexpr Microseconds kDay = 24 * 60 * kMinute;
+  return state.last_cancel > 0 && state.last_cancel >= state.window_opened_at &&
+         state.last_cancel - state.now < kDay;
+}
+
 // What forbids every automatic run at this moment; empty when nothing does.
 std::string Obstacle(const ScheduleState& state) {
   if (!state.enabled) return "automatic backups are switched off (backup_ext.enabled)";
@@ -81,6 +88,9 @@ ScheduleDecision DecideAutomaticBackup(const ScheduleState& state) {
     }
   }
 
+  if (WasCancelledInThisWindow(state)) {
+    return Skip("the last run was cancelled, next try when the window opens again");
+  }
   if (const Microseconds left = PauseLeft(state.last_failure, state.failures_in_a_row, state.now)) {
     return Skip(fmt::format("the last run failed, next try in {}", Span(left)));
   }

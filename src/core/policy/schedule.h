@@ -16,11 +16,13 @@ struct ScheduleState {
   bool window_open = false;
   bool backup_running = false;
   Microseconds now = 0;
-  Microseconds last_success = 0;  // start of the newest good backup, NewestSuccess(); 0: none
-  Microseconds last_failure = 0;  // end of the newest failed automatic run; 0: none
+  Microseconds window_opened_at = 0;  // when the window that is open now opened
+  Microseconds last_success = 0;      // start of the newest good backup, NewestSuccess(); 0: none
+  Microseconds last_failure = 0;      // end of the newest failed automatic run; 0: none
   int failures_in_a_row = 0;
-  Microseconds last_crash = 0;  // when the server ran again after its last crash; 0: none
-  int crashes = 0;              // since the server was started
+  Microseconds last_cancel = 0;  // when somebody ended an automatic run; 0: nobody did
+  Microseconds last_crash = 0;   // when the server ran again after its last crash; 0: none
+  int crashes = 0;               // since the server was started
 };
 
 struct ScheduleDecision {
@@ -30,7 +32,8 @@ struct ScheduleDecision {
 
 // Due when no good backup began less than `kBackupDueAfter` ago. A failed run is tried again after
 // 1, 2, 4, ... minutes, at most 30. A crash of the server pauses in the same way: the backup may
-// have been its cause (memory, say), and must not keep the server down. A clock that went back (a
+// have been its cause (memory, say), and must not keep the server down. Who cancels a run does not
+// want it in this window: it is left alone until the next one opens. A clock that went back (a
 // success in the future) counts as no reason to skip for longer than a day.
 inline constexpr Microseconds kBackupDueAfter = 20LL * 3600 * kMicrosecondsPerSecond;
 // A success further in the future than this would make the wait longer than a day: not believed.

@@ -75,4 +75,8 @@ bool IsOpen(const Window& window, int minute_of_day) {
                                                     : opened || before_close;
 }
 
+int MinutesSinceOpening(const Window& window, int minute_of_day) {
+  return (minute_of_day - window.opens_minute + kMinutesOfDay) % kMinutesOfDay;
+}
+
 }  // namespace backup_ext

@@ -27,5 +27,7 @@ struct WindowText {
 
 // `minute_of_day` 0..1439, in the zone of the window.
 [[nodiscard]] bool IsOpen(const Window& window, int minute_of_day);
+// Minutes from its last opening, 0..1439, whether it closed since or not.
+[[nodiscard]] int MinutesSinceOpening(const Window& window, int minute_of_day);
 
 }  // namespace backup_ext

@@ -12,8 +12,8 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "cluster/page_check.h"
 #include "cluster/wal_file.h"
-#include "restore/page_check.h"
 
 namespace backup_ext {
 namespace {
@@ -42,6 +42,14 @@ uint64_t FillUp(int fd, uint64_t size, uint64_t full_size, uint32_t* crc, const 
   return size;
 }
 
+// A backup that says itself that pages are damaged is restored as it is.
+PageRules RulesOf(const BackupRecord& record) {
+  return {.are_judged = record.data_checksums && record.state != "damaged",
+          .start_lsn = record.start_lsn,
+          .page_bytes = record.block_bytes,
+          .segment_pages = record.segment_blocks};
+}
+
 // How much of a segment the backup needs. What follows is cut off, so that recovery ends there by
 // itself: it may hold records that a copy must not replay, and no record may follow at which a
 // recovery target could be noticed.
@@ -55,20 +63,23 @@ uint64_t NeededWal(const ManifestEntry& entry, const BackupRecord& record) {
 }  // namespace
 
 FileWriter::FileWriter(Surroundings surroundings)
-    : at_(std::move(surroundings)), frames_(*at_.repository) {}
+    : at_(std::move(surroundings)), frames_(*at_.repository, at_.open_packs) {}
 
 void FileWriter::CheckedPieces(const ManifestEntry& entry, const Piece& piece) {
   const bool by_content = entry.map.unit_bytes == 1;
-  PageCheck pages(entry, *at_.record);
+  PageCheck pages(entry.path, entry.map.unit_bytes, RulesOf(*at_.record));
   Xxh3Stream digest;
   uint64_t size = 0;
+  frames_.BeginFile(entry.map);
   for (const PageRun& run : entry.map.runs) {
     if (run.frame >= entry.map.frames.size()) {
       throw Error(ErrorCode::kDamaged, "its page map names no such frame");
     }
     const FrameRef& frame = entry.map.frames[run.frame];
     const ByteSpan bytes = UnitsOfRun(entry, run, frames_.Read(frame, at_.packs->Get(frame.pack)));
-    pages.Update(bytes);
+    if (const auto wrong = pages.Update(bytes)) {
+      throw Error(ErrorCode::kDamaged, wrong->problem, wrong->detail);
+    }
     if (by_content) digest.Update(bytes);
     size += bytes.size();
     piece(bytes);

@@ -8,10 +8,10 @@
 #include "base/progress.h"
 #include "format/manifest.h"
 #include "format/record.h"
-#include "restore/known_packs.h"
 #include "restore/postgres_manifest.h"
 #include "restore/stage_tree.h"
 #include "store/frame_source.h"
+#include "store/known_packs.h"
 
 namespace backup_ext {
 
@@ -26,6 +26,7 @@ class FileWriter {
     PostgresManifest* manifest;
     Progress* progress;
     std::function<bool()> should_stop;
+    size_t open_packs = kMostOpenPacks;
   };
   explicit FileWriter(Surroundings surroundings);
 

@@ -9,9 +9,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "cluster/cluster_memory.h"
 #include "restore/configuration.h"
-#include "restore/manifest_source.h"
 #include "restore/target_place.h"
+#include "store/manifest_source.h"
 
 namespace backup_ext {
 namespace {
@@ -103,6 +104,8 @@ Fate FateOf(const ManifestEntry& entry) {
       "postmaster.pid", "postmaster.opts",          "standby.signal", "recovery.signal",
       "tablespace_map", "postgresql.auto.conf.tmp", "backup_manifest"};
   if (std::find(kNever.begin(), kNever.end(), entry.path) != kNever.end()) return Fate::kSkip;
+  // A copy does not go on where the origin was, so it must not look like it.
+  if (IsClusterMemoryFile(entry.path)) return Fate::kSkip;
   // Old .ready files would make an activated copy archive again what is in the archive.
   if (IsOrLiesIn(entry.path, "pg_wal/archive_status") ||
       IsOrLiesIn(entry.path, "pg_wal/summaries")) {
@@ -119,7 +122,8 @@ RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                      const std::function<void()>& pause_point) {
   CheckManifestObject(repository, record, pause_point);
   RestorePlan plan;
-  std::set<std::string> missing = {"PG_VERSION", "global/pg_control", "backup_label"};
+  std::set<std::string> missing = {"PG_VERSION", "global/pg_control", "global/pg_filenode.map",
+                                   "backup_label"};
   Microseconds next_pause = MonotonicNow();
   const auto reader = OpenManifest(repository, record);
   while (const auto entry = reader->Next()) {

@@ -39,7 +39,8 @@ struct RestorePlan {
 };
 
 // Reads the manifest once. Throws Error(kDamaged) when it is not that of the record, or lacks what
-// every backup must have: PG_VERSION, pg_control, backup_label, all WAL up to the stop.
+// every backup must have: PG_VERSION, pg_control, the map of the shared relations, backup_label,
+// all WAL up to the stop. (Of no database it can be said that it must be there.)
 [[nodiscard]] RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                                    const std::function<void()>& pause_point);
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -16,6 +17,7 @@
 #include "restore/configuration.h"
 #include "restore/plan.h"
 #include "restore/postgres_manifest.h"
+#include "restore/replayed_tablespaces.h"
 #include "restore/shell_quote.h"
 #include "restore/stage_files.h"
 #include "restore/stage_marker.h"
@@ -23,6 +25,7 @@
 #include "restore/sync_tree.h"
 #include "restore/target_place.h"
 #include "restore/write_files.h"
+#include "store/hold.h"
 
 namespace backup_ext {
 namespace {
@@ -91,9 +94,9 @@ class StagedRestore {
   }
 
   StageResult Run() {
-    const RestorePlan plan = Check();
+    RestorePlan plan = Check();
     ScopeExit abandon([this] { Abandon(); });
-    Write(plan);
+    Write(std::move(plan));
     abandon.Release();
 
     progress_->phase = Phase::kFinished;
@@ -112,7 +115,7 @@ class StagedRestore {
                SocketDirectory(tree_.directory(), options_.stage_id, options_.port)};
   }
 
-  void Write(const RestorePlan& plan) {
+  void Write(RestorePlan plan) {
     progress_->phase = Phase::kWriting;
     progress_->bytes_total = plan.bytes;
     progress_->files_total = plan.files;
@@ -131,6 +134,7 @@ class StagedRestore {
         WriteFiles({&repository_, &record_, &plan, &tree_, &manifest, folder, threads_}, progress_,
                    pause_point_);
     CheckControlFile(captured.control_file, record_);
+    DetachTablespaces(&plan);
     WriteArchiveStatus(tree_, plan.wal);
     WriteConfiguration(tree_, record_, folder, &captured, &manifest);
     WriteStageFiles(tree_, record_, plan, marker_, options_.port, captured, &manifest);
@@ -141,6 +145,16 @@ class StagedRestore {
     SyncTree(tree_, threads_, pause_point_);
     WriteControlFile(tree_, captured.control_file);
     tree_.OpenToOwner(plan.group_access ? 0750 : 0700);
+  }
+
+  // Those that the replay of WAL makes get a place of the stage's own, like all others.
+  void DetachTablespaces(RestorePlan* plan) {
+    const ReplayedTablespaces replayed =
+        DetachReplayedTablespaces(tree_, record_, plan->wal, pause_point_);
+    plan->has_in_place_tablespace |= replayed.has_in_place;
+    if (tree_.AddTablespaces(replayed.linked)) {
+      tree_.WriteTablespacesMarker(EncodeStageMarker(marker_));
+    }
   }
 
   // Only root can write files for somebody else, and a server never runs as root.
@@ -195,6 +209,7 @@ void CheckStage(const Repository& repository, const BackupRecord& record,
 StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
                            const StageOptions& options, Progress* progress,
                            const std::function<void()>& pause_point) {
+  const BackupHold hold = BackupHold::Take(repository, record.backup_id);
   return NamingTheBackup(record, [&] {
     return StagedRestore(repository, record, options, progress, pause_point).Run();
   });

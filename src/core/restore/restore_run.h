@@ -1,7 +1,8 @@
 // A staged restore: store -> a new directory beside the running server.
 //
-// plan -> free space -> files on the pool, checked while written -> WAL -> recovery settings and
-// the guards -> backup_manifest -> pg_control last -> fsync -> the stage is ready.
+// hold -> plan -> free space -> files on the pool, checked while written -> WAL, without the
+// origin's tablespace locations -> recovery settings and the guards -> backup_manifest ->
+// pg_control last -> fsync -> the stage is ready.
 #pragma once
 
 #include <cstdint>

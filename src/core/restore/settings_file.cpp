@@ -44,47 +44,6 @@ bool IsInclude(std::string_view name) {
   return name == "include" || name == "include_if_exists" || name == "include_dir";
 }
 
-// Libraries whose workers act by themselves: they run jobs, connect to other servers, or publish.
-constexpr std::array<std::string_view, 12> kActingLibraries = {
-    "backup_ext", "pg_cron", "pg_partman_bgw",    "pg_squeeze",     "pglogical", "spock",
-    "bdr",        "citus",   "pg_failover_slots", "pgautofailover", "pg_net",    "repmgr"};
-
-// `$libdir/pg_cron.so` is pg_cron.
-std::string LibraryName(std::string_view item) {
-  item.remove_prefix(item.rfind('/') == std::string_view::npos ? 0 : item.rfind('/') + 1);
-  if (item.size() > 3 && item.substr(item.size() - 3) == ".so") item.remove_suffix(3);
-  return LowerCase(item);
-}
-
-// The items of a list as SplitDirectoriesString() sees them: commas, double quotes doubled inside.
-std::vector<std::string> SplitList(std::string_view list) {
-  std::vector<std::string> items(1);
-  bool quoted = false;
-  bool was_quoted = false;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const char c = list[i];
-    if (c == '"') {
-      if (quoted && i + 1 < list.size() && list[i + 1] == '"') {
-        items.back() += list[++i];
-        continue;
-      }
-      quoted = !quoted;
-      was_quoted = true;
-    } else if (c == ',' && !quoted) {
-      items.emplace_back();
-      was_quoted = false;
-    } else if (quoted || (kBlanks.find(c) == std::string_view::npos && c != '\n') ||
-               (!items.back().empty() && !was_quoted)) {
-      items.back() += c;
-    }
-  }
-  for (std::string& item : items) {
-    while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.pop_back();
-  }
-  std::erase(items, "");
-  return items;
-}
-
 // Places on the origin, what only its command line or its build can say, and directives.
 constexpr std::array<std::string_view, 47> kNotGenerated = {"data_directory",
                                                             "config_file",
@@ -210,28 +169,6 @@ bool LeadsElsewhere(std::string_view text) {
     if (value.empty() || value[0] == '/' || value.find("..") != std::string::npos) return true;
   }
   return false;
-}
-
-FilteredLibraries FilterLibraries(std::string_view list) {
-  FilteredLibraries result;
-  for (const std::string& item : SplitList(list)) {
-    const std::string name = LibraryName(item);
-    if (std::find(kActingLibraries.begin(), kActingLibraries.end(), name) !=
-        kActingLibraries.end()) {
-      result.removed.push_back(name);
-      continue;
-    }
-    result.kept_names.push_back(name);
-    if (!result.kept.empty()) result.kept += ", ";
-    if (item.find_first_of(" ,\"") == std::string::npos) {
-      result.kept += item;
-    } else {
-      result.kept += '"';
-      for (const char c : item) result.kept.append(c == '"' ? 2 : 1, c);
-      result.kept += '"';
-    }
-  }
-  return result;
 }
 
 std::string GenerateConfiguration(const std::map<std::string, std::string>& settings) {

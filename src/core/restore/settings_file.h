@@ -31,14 +31,6 @@ namespace backup_ext {
 // names a data directory, or includes a file by an absolute path or through "..".
 [[nodiscard]] bool LeadsElsewhere(std::string_view text);
 
-// shared_preload_libraries without those that would act on their own in a copy.
-struct FilteredLibraries {
-  std::string kept;  // as the server wants the list
-  std::vector<std::string> removed;
-  std::vector<std::string> kept_names;
-};
-[[nodiscard]] FilteredLibraries FilterLibraries(std::string_view list);
-
 // A postgresql.conf of the settings that a backup recorded, but for those that name a place on the
 // origin, that no file can set, or whose name is none.
 [[nodiscard]] std::string GenerateConfiguration(const std::map<std::string, std::string>& settings);

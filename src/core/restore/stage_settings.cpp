@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "restore/preload_libraries.h"
 #include "restore/settings_file.h"
 #include "restore/stage_tree.h"
 #include "restore/wal_plan.h"
@@ -114,10 +115,10 @@ GuardGroup Libraries(const BackupRecord& record) {
   const auto has = [](const std::vector<std::string>& names, const char* name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  GuardGroup group = {"libraries that would act by themselves are left out",
+  GuardGroup group = {"no library that might act by itself; what is missing can be added here",
                       {{"shared_preload_libraries", libraries.kept}}};
   if (!libraries.removed.empty()) {
-    group.why += fmt::format(" ({})", fmt::join(libraries.removed, ", "));
+    group.why += fmt::format(" (left out: {})", fmt::join(libraries.removed, ", "));
   }
   if (has(libraries.removed, "pg_cron")) group.guards.push_back({"cron.launch_active_jobs", "off"});
   if (has(libraries.kept_names, "timescaledb")) {

@@ -112,19 +112,28 @@ void StageTree::Claim(const std::set<uint32_t>& tablespaces, std::optional<FileO
   owner_ = owner;
   TakeTop(&main_);
   GiveAway(OpenDirectory(std::string(kStageFolder)).get(), std::string(kStageFolder));
-  if (tablespaces.empty()) return;
-  TakeTop(&tablespaces_top_);
-  for (const uint32_t oid : tablespaces) {
-    const std::string name = std::to_string(oid);
-    const std::string path = tablespaces_top_.path + "/" + name;
-    if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0) {
-      throw SystemError(fmt::format("create directory \"{}\"", path), errno);
-    }
-    FileDescriptor fd = OpenAt(tablespaces_top_.fd.get(), name, O_RDONLY | O_DIRECTORY);
-    if (!fd.valid()) throw SystemError(fmt::format("open directory \"{}\"", path), errno);
-    GiveAway(fd.get(), path);
-    tablespaces_.emplace(oid, std::move(fd));
+  (void)AddTablespaces(tablespaces);
+}
+
+bool StageTree::AddTablespaces(const std::set<uint32_t>& oids) {
+  const bool claims = !oids.empty() && !tablespaces_top_.claimed;
+  if (claims) TakeTop(&tablespaces_top_);
+  for (const uint32_t oid : oids) {
+    if (tablespaces_.count(oid) == 0) MakeTablespace(oid);
   }
+  return claims;
+}
+
+void StageTree::MakeTablespace(uint32_t oid) {
+  const std::string name = std::to_string(oid);
+  const std::string path = tablespaces_top_.path + "/" + name;
+  if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0) {
+    throw SystemError(fmt::format("create directory \"{}\"", path), errno);
+  }
+  FileDescriptor fd = OpenAt(tablespaces_top_.fd.get(), name, O_RDONLY | O_DIRECTORY);
+  if (!fd.valid()) throw SystemError(fmt::format("open directory \"{}\"", path), errno);
+  GiveAway(fd.get(), path);
+  tablespaces_.emplace(oid, std::move(fd));
 }
 
 void StageTree::AbandonTop(Top* top) const {

@@ -37,6 +37,9 @@ class StageTree {
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
   // with Error(kAlreadyExists). `owner`: who everything shall belong to; only root can give away.
   void Claim(const std::set<uint32_t>& tablespaces, std::optional<FileOwner> owner);
+  // More tablespaces, once the WAL has told of them; those that are known are passed over. True
+  // when the first of them made or took `<directory>.tablespaces`. As Claim() otherwise.
+  [[nodiscard]] bool AddTablespaces(const std::set<uint32_t>& oids);
   // Removes what was made since Claim(); a directory that was there before is left, empty and with
   // the mode that it had. Never touches a directory that it did not claim. Does not throw.
   void Abandon() noexcept;
@@ -81,6 +84,7 @@ class StageTree {
     uint32_t old_mode = 0;  // when it was there before
   };
   void TakeTop(Top* top) const;
+  void MakeTablespace(uint32_t oid);
   void AbandonTop(Top* top) const;
   void GiveAway(int fd, const std::string& path) const;
   // The descriptor to start from, and the rest of the path.

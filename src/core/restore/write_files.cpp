@@ -12,7 +12,7 @@
 #include "cluster/control_file.h"
 #include "restore/configuration.h"
 #include "restore/file_writer.h"
-#include "restore/manifest_source.h"
+#include "store/manifest_source.h"
 
 namespace backup_ext {
 namespace {
@@ -59,8 +59,14 @@ class Writing {
 
  private:
   FileWriter::Surroundings Surroundings(std::function<bool()> should_stop) {
-    return {request_.repository, request_.record,       &packs_, request_.tree, request_.manifest,
-            progress_,           std::move(should_stop)};
+    return {request_.repository,
+            request_.record,
+            &packs_,
+            request_.tree,
+            request_.manifest,
+            progress_,
+            std::move(should_stop),
+            OpenPacksOfOne(request_.threads + 1)};
   }
 
   void Place(ManifestEntry entry) {

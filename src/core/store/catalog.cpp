@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -21,9 +22,10 @@ namespace {
 constexpr uint64_t kRecordLimitBytes = 512ULL * 1024 * 1024;
 
 // Nothing when there is no such record. Throws what reading and decoding throw.
-std::optional<BackupRecord> ReadRecord(const Repository& repository, const std::string& backup_id) {
-  const std::optional<Bytes> text =
-      repository.store().Get(RecordName(backup_id), kRecordLimitBytes);
+std::optional<BackupRecord> ReadRecordObject(const Repository& repository,
+                                             const std::string& object_name,
+                                             const std::string& backup_id) {
+  const std::optional<Bytes> text = repository.store().Get(object_name, kRecordLimitBytes);
   if (!text) return std::nullopt;
   BackupRecord record = DecodeRecord(AsText(*text));
   if (record.backup_id != backup_id) {
@@ -37,6 +39,10 @@ std::optional<BackupRecord> ReadRecord(const Repository& repository, const std::
                             record.system_identifier, expected));
   }
   return record;
+}
+
+std::optional<BackupRecord> ReadRecord(const Repository& repository, const std::string& backup_id) {
+  return ReadRecordObject(repository, RecordName(backup_id), backup_id);
 }
 
 // True for what is wrong with one record, not with the whole repository.
@@ -98,6 +104,8 @@ uint64_t DeleteObject(ObjectStore* store, const ObjectInfo& object) {
 // Everything below backups/<id>/. The record is gone already.
 uint64_t DeleteBackupObjects(ObjectStore* store, const std::string& backup_id) {
   uint64_t freed_bytes = 0;
+  // First what says that the rest is of use.
+  store->Delete(InterruptedName(backup_id));
   for (const ObjectInfo& object : store->List(BackupPrefix(backup_id))) {
     freed_bytes += DeleteObject(store, object);
   }
@@ -112,6 +120,51 @@ uint64_t DeletePacks(ObjectStore* store, const std::string& backup_id,
   for (const ObjectInfo& object : store->List(PackPrefix(backup_id))) {
     const std::optional<PackId> pack = ParsePackName(object.name);
     if (pack && !kept.contains(*pack)) freed_bytes += DeleteObject(store, object);
+  }
+  return freed_bytes;
+}
+
+uint64_t SizeOf(ObjectStore* store, const std::string& name) {
+  const std::unique_ptr<ObjectReader> object = store->Open(name);
+  return object == nullptr ? 0 : object->size_bytes();
+}
+
+void Forget(const std::string& backup_id, Catalog* catalog) {
+  std::erase_if(catalog->backups,
+                [&](const BackupRecord& record) { return record.backup_id == backup_id; });
+  std::erase_if(catalog->unreadable,
+                [&](const UnreadableRecord& record) { return record.backup_id == backup_id; });
+}
+
+std::set<PackId> KeptPacks(const Repository& repository, const std::vector<BackupRecord>& backups) {
+  std::set<PackId> packs = ListedPacks(backups);
+  packs.merge(ListedPacks(ReadInterrupted(repository)));
+  return packs;
+}
+
+uint64_t RemoveObjects(const Repository& repository, const std::string& id, Catalog* catalog) {
+  ObjectStore& store = repository.store();
+  uint64_t freed_bytes = 0;
+  for (const ObjectInfo& object : store.List(BackupPrefix(id))) freed_bytes += object.size_bytes;
+  std::vector<PackUse> listed;
+  const auto record = std::ranges::find(catalog->backups, id, &BackupRecord::backup_id);
+  if (record != catalog->backups.end()) listed = record->packs;
+
+  // Until this has come true the catalog knows the backup, so that no other removal takes its
+  // packs.
+  store.Delete(RecordName(id));
+  Forget(id, catalog);
+  store.Delete(ManifestName(id));
+  DeleteBackupObjects(&store, id);
+  // A record that cannot be read may list any pack; the next sweep without one removes them.
+  if (!catalog->unreadable.empty()) return freed_bytes;
+  const std::set<PackId> kept = KeptPacks(repository, catalog->backups);
+  freed_bytes += DeletePacks(&store, id, kept);
+  // Those of other backups that are gone and left them to this one.
+  for (const PackUse& use : listed) {
+    if (kept.contains(use.pack)) continue;
+    const std::string name = PackName(use.pack);
+    freed_bytes += DeleteObject(&store, {.name = name, .size_bytes = SizeOf(&store, name)});
   }
   return freed_bytes;
 }
@@ -160,22 +213,79 @@ void CommitBackup(const Repository& repository, const BackupRecord& record) {
   repository.store().Put(RecordName(record.backup_id), AsBytes(EncodeRecord(record)));
 }
 
-void RemoveBackup(const Repository& repository, std::string_view backup_id) {
-  CheckBackupId(backup_id);
-  const std::string id(backup_id);
-  ObjectStore& store = repository.store();
-  // Read before anything goes, so that a failure here changes nothing.
-  Catalog others = ReadCatalog(repository);
-  std::erase_if(others.backups, [&](const BackupRecord& record) { return record.backup_id == id; });
-  std::erase_if(others.unreadable,
-                [&](const UnreadableRecord& record) { return record.backup_id == id; });
+std::vector<BackupRecord> ReadInterrupted(const Repository& repository) {
+  std::vector<BackupRecord> interrupted;
+  for (const std::string& id : repository.store().ListNames(std::string(kBackupsPrefix))) {
+    if (!IsBackupId(id) || repository.store().Open(RecordName(id)) != nullptr) continue;
+    try {
+      auto record = ReadRecordObject(repository, InterruptedName(id), id);
+      if (record) interrupted.push_back(*std::move(record));
+    } catch (const Error& error) {
+      if (!ConcernsOneRecord(error.code())) throw;
+    }
+  }
+  std::ranges::sort(interrupted, [](const BackupRecord& a, const BackupRecord& b) {
+    return std::tie(a.started_at, a.backup_id) > std::tie(b.started_at, b.backup_id);
+  });
+  return interrupted;
+}
 
-  store.Delete(RecordName(id));
-  store.Delete(ManifestName(id));
-  DeleteBackupObjects(&store, id);
-  // A record that cannot be read may list any pack; the next sweep without one removes them.
-  if (!others.unreadable.empty()) return;
-  DeletePacks(&store, id, ListedPacks(others.backups));
+void CommitInterrupted(const Repository& repository, const BackupRecord& record) {
+  CheckBackupId(record.backup_id);
+  repository.CheckOwner(record.system_identifier);
+  repository.store().Put(InterruptedName(record.backup_id), AsBytes(EncodeRecord(record)));
+}
+
+void DropInterrupted(const Repository& repository) {
+  for (const BackupRecord& record : ReadInterrupted(repository)) {
+    repository.store().Delete(InterruptedName(record.backup_id));
+  }
+  SweepUnreferenced(repository);
+}
+
+uint64_t RemoveBackup(const Repository& repository, const RemovalHold& hold, Catalog* catalog) {
+  return RemoveObjects(repository, hold.backup_id(), catalog);
+}
+
+uint64_t RemoveBackup(const Repository& repository, std::string_view backup_id) {
+  CheckBackupId(backup_id);
+  // Read before anything goes, so that a failure here changes nothing.
+  Catalog catalog = ReadCatalog(repository);
+  const std::optional<RemovalHold> hold = RemovalHold::TryTake(repository, backup_id);
+  if (!hold && repository.store().Open(RecordName(backup_id)) != nullptr) {
+    throw BackupIsHeld(backup_id);
+  }
+  return RemoveObjects(repository, std::string(backup_id), &catalog);
+}
+
+std::vector<uint64_t> BytesToFree(const Repository& repository, const Catalog& catalog,
+                                  const std::vector<std::string>& ids) {
+  ObjectStore& store = repository.store();
+  // How many records list each pack; those that go are taken off one after the other.
+  std::map<PackId, size_t> users;
+  for (const BackupRecord& record : catalog.backups) {
+    for (const PackUse& use : record.packs) ++users[use.pack];
+  }
+  for (const BackupRecord& record : ReadInterrupted(repository)) {
+    for (const PackUse& use : record.packs) ++users[use.pack];
+  }
+  std::vector<uint64_t> freed;
+  for (const std::string& id : ids) {
+    uint64_t& freed_bytes = freed.emplace_back(0);
+    for (const ObjectInfo& object : store.List(BackupPrefix(id))) freed_bytes += object.size_bytes;
+    const auto record = std::ranges::find(catalog.backups, id, &BackupRecord::backup_id);
+    if (!catalog.unreadable.empty() || record == catalog.backups.end()) continue;
+    for (const PackUse& use : record->packs) --users[use.pack];
+    for (const ObjectInfo& object : store.List(PackPrefix(id))) {
+      const std::optional<PackId> pack = ParsePackName(object.name);
+      if (pack && users[*pack] == 0) freed_bytes += object.size_bytes;
+    }
+    for (const PackUse& use : record->packs) {
+      if (use.pack.backup_id == id || users[use.pack] != 0) continue;
+      freed_bytes += SizeOf(&store, PackName(use.pack));
+    }
+  }
+  return freed;
 }
 
 uint64_t SweepUnreferenced(const Repository& repository) {
@@ -183,15 +293,22 @@ uint64_t SweepUnreferenced(const Repository& repository) {
   store.SweepTemporaries();
   const Catalog catalog = ReadCatalog(repository);
   if (!catalog.unreadable.empty()) return 0;
-  const std::set<PackId> listed = ListedPacks(catalog.backups);
+  std::vector<BackupRecord> interrupted = ReadInterrupted(repository);
+  if (interrupted.size() > kInterruptedLimit) interrupted.resize(kInterruptedLimit);
+  std::set<PackId> listed = ListedPacks(catalog.backups);
+  listed.merge(ListedPacks(interrupted));
   // Asked by name, since a listing may miss one.
   const auto has_record = [&](const std::string& id) {
     return store.Open(RecordName(id)) != nullptr;
   };
+  const auto is_kept = [&](const std::string& id) {
+    return std::ranges::find(interrupted, id, &BackupRecord::backup_id) != interrupted.end() ||
+           has_record(id);
+  };
 
   uint64_t freed_bytes = 0;
   for (const std::string& id : store.ListNames(std::string(kBackupsPrefix))) {
-    if (IsBackupId(id) && !has_record(id)) freed_bytes += DeleteBackupObjects(&store, id);
+    if (IsBackupId(id) && !is_kept(id)) freed_bytes += DeleteBackupObjects(&store, id);
   }
   for (const std::string& id : store.ListNames(std::string(kPacksPrefix))) {
     if (IsBackupId(id) && !has_record(id)) freed_bytes += DeletePacks(&store, id, listed);

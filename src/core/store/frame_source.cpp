@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -13,17 +14,20 @@
 namespace backup_ext {
 namespace {
 
-// A file is read in page order, and its pages come from a few generations (3-repository.md): with
-// one frame of each in hand, each is decoded once.
-constexpr size_t kFrameLimit = 16;
-constexpr size_t kReaderLimit = 16;
+// While no frame is waited for, these few stay in hand: small files share them.
+constexpr size_t kFramesInHand = 8;
+// One of each generation that a file's pages come from: 64 (3-repository.md), and some room.
+constexpr size_t kMostFramesInHand = 72;
+constexpr size_t kOpenPacksOfAll = 600;
+constexpr size_t kFewestOpenPacks = 4;
 constexpr int kReadAttempts = 2;
 
-struct CachedFrame {
+struct FrameInHand {
   PackId pack;
   FrameRef frame;  // its index `pack` means nothing here
   Bytes plain;
   uint64_t last_used = 0;
+  uint64_t needed_until = 0;  // the last moment when this file asks for it; 0: not known to be
 };
 
 struct OpenPack {
@@ -37,12 +41,22 @@ bool IsSameFrame(const FrameRef& a, const FrameRef& b) {
          a.plain_bytes == b.plain_bytes && a.digest == b.digest;
 }
 
-// The place for one more: a new one while there are fewer than `limit`, else the one that was not
-// used for longest. Its old content is free to be overwritten.
-template <typename Entry>
-Entry& PlaceForOneMore(std::vector<Entry>* entries, size_t limit) {
-  if (entries->size() < limit) return entries->emplace_back();
-  return *std::ranges::min_element(*entries, {}, &Entry::last_used);
+// For each run the number of the last run that needs its frame. Empty when no frame is needed again
+// once another one was.
+std::vector<uint32_t> LastRunsOfFrames(const PageMap& map) {
+  constexpr uint32_t kNoRun = UINT32_MAX;
+  std::vector<uint32_t> last_runs(map.frames.size(), kNoRun);
+  bool comes_back = false;
+  for (uint32_t run = 0; run < map.runs.size(); run++) {
+    const uint32_t frame = map.runs[run].frame;
+    if (frame >= last_runs.size()) return {};  // whoever reads it says so
+    comes_back = comes_back || (last_runs[frame] != kNoRun && last_runs[frame] + 1 != run);
+    last_runs[frame] = run;
+  }
+  if (!comes_back) return {};
+  std::vector<uint32_t> result(map.runs.size());
+  for (size_t run = 0; run < map.runs.size(); run++) result[run] = last_runs[map.runs[run].frame];
+  return result;
 }
 
 [[noreturn]] void ThrowUnreadable(ErrorCode code, const FrameRef& frame, const PackId& pack,
@@ -56,21 +70,61 @@ Entry& PlaceForOneMore(std::vector<Entry>* entries, size_t limit) {
 }  // namespace
 
 struct FrameSource::State {
-  explicit State(const Repository& the_repository) : repository(&the_repository) {}
+  State(const Repository& the_repository, size_t most_open_packs)
+      : repository(&the_repository), open_packs(most_open_packs) {}
 
+  // Null when it is not in hand.
+  FrameInHand* Find(const FrameRef& frame, const PackId& pack);
+  // The place for one more; its old content is free to be overwritten.
+  FrameInHand& MakePlace();
   // Empty when the bytes were read and are what they must be, else the problem.
   std::string TryRead(const FrameRef& frame, const PackId& pack, Bytes* plain);
   // The reader of a pack whose header was checked. Null with `*problem` set.
   ObjectReader* FindReader(const PackId& pack, std::string* problem);
+  std::unique_ptr<ObjectReader> Open(const PackId& pack, std::string* problem);
   std::string CheckHeader(ObjectReader* reader, const PackId& pack);
+  // Reads it into `*place`, or throws.
+  void Fetch(const FrameRef& frame, const PackId& pack, FrameInHand* place);
 
   const Repository* repository;  // outlives the source
+  const size_t open_packs;
   FrameDecoder decoder;
   Bytes stored;
-  std::vector<CachedFrame> frames;
+  std::vector<FrameInHand> frames;
+  size_t latest = 0;  // index of the frame that was asked for last
   std::vector<OpenPack> readers;
-  uint64_t clock = 0;
+  std::map<PackId, std::string> lost_packs;  // and why
+  uint64_t clock = 0;                        // counts the calls of Read()
+  // The file's plan: the run that comes next, and LastRunsOfFrames().
+  std::vector<uint32_t> last_runs;
+  uint64_t file_began = 0;
+  uint64_t decoded = 0;
 };
+
+FrameInHand* FrameSource::State::Find(const FrameRef& frame, const PackId& pack) {
+  const auto is_it = [&](const FrameInHand& in_hand) {
+    return IsSameFrame(in_hand.frame, frame) && in_hand.pack == pack;
+  };
+  if (latest < frames.size() && is_it(frames[latest])) return &frames[latest];
+  const auto found = std::ranges::find_if(frames, is_it);
+  return found == frames.end() ? nullptr : &*found;
+}
+
+FrameInHand& FrameSource::State::MakePlace() {
+  const auto is_free = [this](const FrameInHand& in_hand) { return in_hand.needed_until < clock; };
+  if (frames.size() >= kFramesInHand) {
+    FrameInHand* oldest_free = nullptr;
+    for (FrameInHand& in_hand : frames) {
+      if (!is_free(in_hand)) continue;
+      if (oldest_free == nullptr || in_hand.last_used < oldest_free->last_used) {
+        oldest_free = &in_hand;
+      }
+    }
+    if (oldest_free != nullptr) return *oldest_free;
+  }
+  if (frames.size() < kMostFramesInHand) return frames.emplace_back();
+  return *std::ranges::min_element(frames, {}, &FrameInHand::last_used);
+}
 
 std::string FrameSource::State::CheckHeader(ObjectReader* reader, const PackId& pack) {
   const std::optional<PackHeader> header = DecodePackHeader(reader->ReadRange(0, kPackHeaderBytes));
@@ -86,21 +140,32 @@ std::string FrameSource::State::CheckHeader(ObjectReader* reader, const PackId& 
   return {};
 }
 
+std::unique_ptr<ObjectReader> FrameSource::State::Open(const PackId& pack, std::string* problem) {
+  std::unique_ptr<ObjectReader> reader = repository->store().Open(PackName(pack));
+  *problem = reader == nullptr ? "the pack does not exist" : CheckHeader(reader.get(), pack);
+  return reader;
+}
+
 ObjectReader* FrameSource::State::FindReader(const PackId& pack, std::string* problem) {
   const auto found = std::ranges::find(readers, pack, &OpenPack::pack);
   if (found != readers.end()) {
-    found->last_used = ++clock;
+    found->last_used = clock;
     return found->reader.get();
   }
-  std::unique_ptr<ObjectReader> reader = repository->store().Open(PackName(pack));
-  if (reader == nullptr) {
-    *problem = "the pack does not exist";
+  if (const auto lost = lost_packs.find(pack); lost != lost_packs.end()) {
+    *problem = lost->second;
     return nullptr;
   }
-  *problem = CheckHeader(reader.get(), pack);
-  if (!problem->empty()) return nullptr;
-  OpenPack& place = PlaceForOneMore(&readers, kReaderLimit);
-  place = {pack, std::move(reader), ++clock};
+  std::unique_ptr<ObjectReader> reader = Open(pack, problem);
+  if (!problem->empty()) reader = Open(pack, problem);  // before it is called lost
+  if (!problem->empty()) {
+    lost_packs[pack] = *problem;
+    return nullptr;
+  }
+  OpenPack& place = readers.size() < open_packs
+                        ? readers.emplace_back()
+                        : *std::ranges::min_element(readers, {}, &OpenPack::last_used);
+  place = {pack, std::move(reader), clock};
   return place.reader.get();
 }
 
@@ -114,35 +179,22 @@ std::string FrameSource::State::TryRead(const FrameRef& frame, const PackId& pac
   ObjectReader* reader = FindReader(pack, &problem);
   if (reader == nullptr) return problem;
   reader->ReadRangeInto(frame.offset_bytes, frame.stored_bytes, &stored);
+  decoded++;
   const FrameProblem found = decoder.Decode(stored, frame, plain);
   return found == FrameProblem::kNone ? std::string() : Describe(found);
 }
 
-FrameSource::FrameSource(const Repository& repository)
-    : state_(std::make_unique<State>(repository)) {}
-FrameSource::~FrameSource() = default;
-FrameSource::FrameSource(FrameSource&&) noexcept = default;
-
-ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
-  std::vector<CachedFrame>& frames = state_->frames;
-  const auto found = std::ranges::find_if(frames, [&](const CachedFrame& cached) {
-    return IsSameFrame(cached.frame, frame) && cached.pack == pack;
-  });
-  if (found != frames.end()) {
-    found->last_used = ++state_->clock;
-    return found->plain;
-  }
-
-  CachedFrame& place = PlaceForOneMore(&frames, kFrameLimit);
+void FrameSource::State::Fetch(const FrameRef& frame, const PackId& pack, FrameInHand* place) {
   // Until it holds what it says, it must not be found: a reference to no frame matches nothing.
-  place.frame = FrameRef();
-  place.pack = PackId();
-  place.last_used = 0;
+  place->frame = FrameRef();
+  place->pack = PackId();
+  place->last_used = 0;
+  place->needed_until = 0;
   std::string problem;
   ErrorCode code = ErrorCode::kDamaged;
   for (int attempt = 0; attempt < kReadAttempts; attempt++) {
     try {
-      problem = state_->TryRead(frame, pack, &place.plain);
+      problem = TryRead(frame, pack, &place->plain);
       code = ErrorCode::kDamaged;
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kIo && error.code() != ErrorCode::kDamaged) throw;
@@ -150,13 +202,46 @@ ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
       code = error.code();
     }
     if (problem.empty()) {
-      place.frame = frame;
-      place.pack = pack;
-      place.last_used = ++state_->clock;
-      return place.plain;
+      place->frame = frame;
+      place->pack = pack;
+      return;
     }
   }
   ThrowUnreadable(code, frame, pack, problem);
 }
+
+size_t OpenPacksOfOne(int sources) {
+  return std::clamp(kOpenPacksOfAll / static_cast<size_t>(std::max(sources, 1)), kFewestOpenPacks,
+                    kMostOpenPacks);
+}
+
+FrameSource::FrameSource(const Repository& repository, size_t open_packs)
+    : state_(std::make_unique<State>(repository, std::max<size_t>(open_packs, 1))) {}
+FrameSource::~FrameSource() = default;
+FrameSource::FrameSource(FrameSource&&) noexcept = default;
+
+void FrameSource::BeginFile(const PageMap& map) {
+  state_->last_runs = LastRunsOfFrames(map);
+  state_->file_began = state_->clock + 1;
+  for (FrameInHand& in_hand : state_->frames) in_hand.needed_until = 0;
+}
+
+ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
+  State& state = *state_;
+  const uint64_t run = ++state.clock - state.file_began;
+  FrameInHand* in_hand = state.Find(frame, pack);
+  if (in_hand == nullptr) {
+    in_hand = &state.MakePlace();
+    state.Fetch(frame, pack, in_hand);
+  }
+  state.latest = static_cast<size_t>(in_hand - state.frames.data());
+  in_hand->last_used = state.clock;
+  if (run < state.last_runs.size()) {
+    in_hand->needed_until = state.file_began + state.last_runs[run];
+  }
+  return in_hand->plain;
+}
+
+uint64_t FrameSource::frames_decoded() const { return state_->decoded; }
 
 }  // namespace backup_ext

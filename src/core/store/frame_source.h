@@ -8,21 +8,35 @@
 
 #include "format/frame.h"
 #include "format/pack.h"
+#include "format/page_map.h"
 #include "store/repository.h"
 
 namespace backup_ext {
+
+inline constexpr size_t kMostOpenPacks = 72;
+// For one of `sources` that are in use at once: together they stay well below the 1,024 open files
+// that a process may have by default.
+[[nodiscard]] size_t OpenPacksOfOne(int sources);
 
 // Opens packs on first use and checks their header (right cluster, right pack). One a thread; holds
 // a few packs open. The repository must outlive it.
 class FrameSource {
  public:
-  explicit FrameSource(const Repository& repository);
+  explicit FrameSource(const Repository& repository, size_t open_packs = kMostOpenPacks);
   ~FrameSource();
   FrameSource(FrameSource&&) noexcept;
 
+  // Says which frames come next: Read() for the frame of each run of `map`, in order. A frame that
+  // another run will ask for stays in hand until then, so each is decoded once as long as no more
+  // than 72 have runs both behind and ahead (18 MiB); a file of a full backup needs 2 MiB.
+  void BeginFile(const PageMap& map);
   // The plain bytes of a frame, valid until the next call. Throws Error(kDamaged) naming the pack,
-  // the offset and the problem; a read that fails the check is done once more before that.
+  // the offset and the problem; a read that fails the check is done once more before that. A pack
+  // that is missing or not the right one is not looked for again.
   [[nodiscard]] ByteSpan Read(const FrameRef& frame, const PackId& pack);
+
+  // How many frames were decompressed so far.
+  [[nodiscard]] uint64_t frames_decoded() const;
 
  private:
   struct State;

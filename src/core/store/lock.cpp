@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "format/names.h"
+#include "store/file_lock.h"
 #include "store/rooted_directory.h"
 
 namespace backup_ext {
@@ -22,14 +23,6 @@ constexpr size_t kHolderLimitBytes = 1000;
 constexpr int kOpenAttempts = 100;
 
 std::string LockName() { return std::string(kLocksPrefix) + "writer.lock"; }
-
-bool NamesSameFile(const RootedDirectory& root, const std::string& name, int fd) {
-  const std::optional<FileDescriptor> named =
-      root.OpenIfExists(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  struct stat held_status, named_status;
-  return named && fstat(fd, &held_status) == 0 && fstat(named->get(), &named_status) == 0 &&
-         held_status.st_dev == named_status.st_dev && held_status.st_ino == named_status.st_ino;
-}
 
 FileDescriptor OpenLockFile(RootedDirectory* root, const std::string& name) {
   const std::string directory = name.substr(0, name.rfind('/'));
@@ -58,15 +51,8 @@ FileDescriptor OpenLockFile(RootedDirectory* root, const std::string& name) {
 
 // False when somebody else holds it.
 bool TryLock(int fd, const std::string& path) {
-  struct flock lock = {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;  // from 0 on, the whole file
-  int result;
-  do {
-    result = fcntl(fd, F_OFD_SETLK, &lock);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) return true;
-  if (errno == EAGAIN || errno == EACCES) return false;
+  const LockResult result = TryLockFile(fd, LockKind::kExclusive);
+  if (result != LockResult::kUnsupported) return result == LockResult::kLocked;
   const Error error = SystemError(fmt::format("lock file \"{}\"", path), errno);
   throw Error(error.code(), error.message(), {},
               "The repository must be on a file system that supports locks.");

@@ -104,6 +104,7 @@ Bytes MakeWalSegment(uint32_t timeline, uint64_t number, uint32_t seed) {
 
 std::optional<Bytes> TestServer::ReadRelationMap(const std::string& path) {
   relation_maps.push_back(path);
+  if (on_relation_map) on_relation_map();
   const std::string disk_path = JoinPath(data_directory_, path);
   if (!StatLink(disk_path)) return std::nullopt;
   return ReadWholeFile(disk_path, 1024 * 1024);
@@ -210,6 +211,7 @@ StoredBackup BackupTest::Finish(BackupRun* run) {
   record.kind = "full";
   record.trigger = "manual";
   record.system_identifier = kTestSystemIdentifier;
+  if (record.start_lsn == 0) record.start_lsn = kTestStartLsn;
   run->Finish(&record, *lock);
   damaged = run->damaged_pages();
   warnings = run->warnings();

@@ -68,6 +68,7 @@ class TestServer : public ServerAccess {
   [[nodiscard]] std::optional<Bytes> ReadRelationMap(const std::string& path) override;
 
   std::function<void()> on_pause;
+  std::function<void()> on_relation_map;
   int pauses = 0;
   std::vector<std::string> relation_maps;  // asked for
 

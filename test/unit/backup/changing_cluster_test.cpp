@@ -67,7 +67,8 @@ class CopyFileTest : public BackupTest {
     environment.start_lsn = kTestStartLsn;
     environment.wal_position = kTestWalPosition;
     environment.workers.push_back({PackWriter(repository, &packs, options.backup_id, 0, 1),
-                                   PageReader(&environment), Bytes(kFramePlainLimitBytes)});
+                                   PageReader(&environment), Bytes(kFramePlainLimitBytes),
+                                   nullptr});
   }
   ScannedEntry Scanned(const std::string& path) const {
     ScannedEntry scanned;
@@ -89,8 +90,8 @@ class CopyFileTest : public BackupTest {
 
 TEST_F(CopyFileTest, FixesTheSizeWhenAFileIsOpened) {
   Write("base/5/16384", MakePages(2050, 0x1000, 1));
-  FileInParts file(&environment, &queue, queue.Begin(0), Scanned("base/5/16384"));
-  ASSERT_EQ(FileInParts::CountParts(Scanned("base/5/16384")), 3U);
+  FileInParts file(&environment, &queue, queue.Begin(0), Scanned("base/5/16384"), {}, {});
+  ASSERT_EQ(FileInParts::CountParts(Scanned("base/5/16384"), false), 3U);
   Write("base/5/16384", MakePages(3500, 0x1000, 2));
   file.CopyPart(2, &environment.workers[0]);
   ASSERT_EQ(truncate(Disk("base/5/16384").c_str(), 1030 * kTestPageBytes), 0);
@@ -118,16 +119,17 @@ TEST_F(CopyFileTest, BoundsTheNumberOfParts) {
       {uint64_t{1} << 60, kPartsLimit}};
   for (const auto& [size_bytes, parts] : cases) {
     scanned.entry.size_bytes = size_bytes;
-    EXPECT_LE(FileInParts::CountParts(scanned), parts);
-    EXPECT_GE(FileInParts::CountParts(scanned), parts == kPartsLimit ? parts - 1 : parts);
+    EXPECT_LE(FileInParts::CountParts(scanned, false), parts);
+    EXPECT_GE(FileInParts::CountParts(scanned, false), parts == kPartsLimit ? parts - 1 : parts);
   }
 }
 
 TEST_F(CopyFileTest, LeavesOutAFileThatVanished) {
   Write("base/5/16384", MakePages(2050, 0x1000, 1));
   Write("base/5/16385", MakePages(1, 0x1000, 1));
-  FileInParts file(&environment, &queue, queue.Begin(0), Scanned("base/5/16384"));
-  const std::vector<SmallFile> small = {{queue.Begin(0), Scanned("base/5/16385"), std::nullopt}};
+  FileInParts file(&environment, &queue, queue.Begin(0), Scanned("base/5/16384"), {}, {});
+  const std::vector<SmallFile> small = {
+      {queue.Begin(0), Scanned("base/5/16385"), nullptr, nullptr, std::nullopt}};
   std::filesystem::remove_all(Disk("base/5"));
   for (uint32_t part = 0; part < 3; ++part) file.CopyPart(part, &environment.workers[0]);
   CopySmallFiles(&environment, &environment.workers[0], &queue, small);
@@ -137,7 +139,8 @@ TEST_F(CopyFileTest, LeavesOutAFileThatVanished) {
 
 TEST_F(CopyFileTest, GivesASmallFileThatGrewFramesOfItsOwn) {
   Write("base/5/16384", MakePages(1, 0x1000, 1));
-  const std::vector<SmallFile> small = {{queue.Begin(0), Scanned("base/5/16384"), std::nullopt}};
+  const std::vector<SmallFile> small = {
+      {queue.Begin(0), Scanned("base/5/16384"), nullptr, nullptr, std::nullopt}};
   Write("base/5/16384", MakePages(100, 0x1000, 1));
   CopySmallFiles(&environment, &environment.workers[0], &queue, small);
   const Outcome outcome = TakeNext();
@@ -148,7 +151,8 @@ TEST_F(CopyFileTest, GivesASmallFileThatGrewFramesOfItsOwn) {
 
 TEST_F(CopyFileTest, SkipsWhatBecameAPipe) {
   Write("base/5/16384", MakePages(1, 0x1000, 1));
-  const std::vector<SmallFile> small = {{queue.Begin(0), Scanned("base/5/16384"), std::nullopt}};
+  const std::vector<SmallFile> small = {
+      {queue.Begin(0), Scanned("base/5/16384"), nullptr, nullptr, std::nullopt}};
   std::filesystem::remove(Disk("base/5/16384"));
   ASSERT_EQ(mkfifo(Disk("base/5/16384").c_str(), 0600), 0);
   CopySmallFiles(&environment, &environment.workers[0], &queue, small);
@@ -163,7 +167,7 @@ TEST_F(CopyFileTest, AlignsPagesInSharedFrames) {
   Write("base/5/16385", MakePages(2, 0x1000, 2));
   std::vector<SmallFile> small;
   for (const char* path : {"base/5/16384", "base/5/PG_VERSION", "base/5/16385"}) {
-    small.push_back({queue.Begin(0), Scanned(path), std::nullopt});
+    small.push_back({queue.Begin(0), Scanned(path), nullptr, nullptr, std::nullopt});
   }
   CopySmallFiles(&environment, &environment.workers[0], &queue, small);
   const ManifestEntry one = TakeNext().copied->entry;

@@ -174,20 +174,50 @@ TEST_F(ClusterScanTest, TreatsInPlaceTablespacesAsDirectories) {
   EXPECT_TRUE(entries.at(database + "/16400").relation.has_value());
 }
 
-TEST_F(ClusterScanTest, WarnsOfADanglingTablespace) {
-  Link("/nonexistent/location", "pg_tblspc/16399");
-  EXPECT_THAT(Scan(), Not(Contains("pg_tblspc/16399")));
-  EXPECT_THAT(
-      warnings,
-      ElementsAre("skipping tablespace 16399: \"/nonexistent/location\" is not a directory"));
+TEST_F(ClusterScanTest, ATablespaceThatIsNotThereEndsIt) {
+  std::filesystem::create_directories(directory / "mount_point");
+  WriteFileDurably(directory / "file", AsBytes("x"));
+  for (const std::string& target :
+       {std::string("/nonexistent/location"), directory / "mount_point", directory / "file"}) {
+    SCOPED_TRACE(target);
+    Link(target, "pg_tblspc/16399");
+    try {
+      (void)Scan();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kNotInPrerequisiteState);
+      EXPECT_EQ(
+          error.message(),
+          fmt::format("cannot back up tablespace 16399: there is no tablespace in \"{}\"", target));
+      EXPECT_THAT(error.hint(), testing::HasSubstr("mounted"));
+    }
+    RemoveFile(Disk("pg_tblspc/16399"));
+  }
 }
 
-TEST_F(ClusterScanTest, TakesATablespaceWithoutOurVersionAsALinkOnly) {
-  std::filesystem::create_directories(directory / "empty");
-  Link(directory / "empty", "pg_tblspc/16399");
-  const auto paths = Scan();
-  EXPECT_THAT(paths, Contains("pg_tblspc/16399"));
-  EXPECT_EQ(*(std::ranges::find(paths, "pg_tblspc/16399") + 1), "pg_wal");
+// DROP TABLESPACE removes what is in it first, then the link.
+TEST_F(ClusterScanTest, ATablespaceThatIsBeingDroppedIsPassedOver) {
+  Link("/nonexistent/location", "pg_tblspc/16399");
+  ClusterScan scan(facts);
+  std::vector<std::string> paths;
+  while (const auto scanned = scan.Next()) {
+    paths.push_back(scanned->entry.path);
+    // After pg_tblspc.
+    if (scanned->entry.path == "pg_wal") RemoveFile(Disk("pg_tblspc/16399"));
+  }
+  EXPECT_THAT(paths, Contains("pg_wal"));
+  EXPECT_THAT(paths, Not(Contains("pg_tblspc/16399")));
+}
+
+// It was passed over: that it is there again does not put it into the backup.
+TEST_F(ClusterScanTest, ATablespaceThatComesBackMeanwhileEndsItToo) {
+  Link(directory / "elsewhere", "pg_tblspc/16399");
+  ClusterScan scan(facts);
+  EXPECT_THROW(
+      while (const auto scanned = scan.Next()) {
+        if (scanned->entry.path == "pg_wal") MakeLocation("elsewhere");
+      },
+      Error);
 }
 
 TEST_F(ClusterScanTest, TurnsALinkedWalDirectoryIntoADirectory) {

@@ -107,6 +107,10 @@ TEST(Contents, LeavesUnloggedRelationsToTheScan) {
 TEST(Contents, ExcludesOurOwnState) {
   EXPECT_EQ(RuleForDirectory("backup_ext"), PathRule::kExclude);
   EXPECT_EQ(RuleForFile("backup_ext/anything"), PathRule::kExclude);
+  EXPECT_EQ(RuleForFile("backup_ext.state"), PathRule::kExclude);
+  EXPECT_EQ(RuleForFile("backup_ext.state.0123456789abcdef.tmp"), PathRule::kExclude);
+  EXPECT_EQ(RuleForFile("backup_ext.state.old"), PathRule::kInclude);
+  EXPECT_EQ(RuleForFile("log/backup_ext.state"), PathRule::kInclude);
   EXPECT_EQ(RuleForDirectory("log/backup_ext"), PathRule::kInclude);
   EXPECT_EQ(RuleForDirectory("backup_extra"), PathRule::kInclude);
   EXPECT_EQ(RuleForFile("backup_ext.conf"), PathRule::kInclude);

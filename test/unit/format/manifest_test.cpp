@@ -329,7 +329,7 @@ void PutFilePath(uint8_t kind, std::string_view path, ByteWriter* out) {
   entry.PutU8(kind);
   entry.PutU8(0);
   entry.PutString(path);
-  entry.PutBytes(Bytes(10));
+  entry.PutBytes(Bytes(11));
   PutEntry(entry.bytes(), out);
 }
 

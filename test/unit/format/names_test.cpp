@@ -70,5 +70,23 @@ TEST(Names, ObjectNamesAreRelativeAndPlain) {
   EXPECT_FALSE(IsObjectName(std::string_view("a\0b", 3)));
 }
 
+TEST(Names, NoteNamesParseInOneFormOnly) {
+  const NoteId note{std::string(kId), "pin", kTime + 7};
+  EXPECT_EQ(NoteName(note), "backups/20261123-103245-9f3a2c1b/pin-20261123-103245-000007.json");
+  EXPECT_EQ(ParseNoteName(NoteName(note)), note);
+  const std::string prefix = BackupPrefix(kId);
+  for (const char* rest :
+       {"", "record.json", "manifest", "-20261123-103245-000007.json", "pin-20261123-103245-000007",
+        "pin-20261123-103245-000007.jsom", "pin-20261123-103245-00007.json",
+        "pin-20261123-103245-0000007.json", "pin-20261323-103245-000007.json",
+        "pin-20261123-253245-000007.json", "pin-20261123_103245-000007.json",
+        "Pin-20261123-103245-000007.json", "pin--20261123-103245-000007.json",
+        "x/pin-20261123-103245-000007.json", "pin-20261123-103245-+00007.json"}) {
+    EXPECT_FALSE(ParseNoteName(prefix + rest)) << rest;
+  }
+  EXPECT_FALSE(ParseNoteName("packs/20261123-103245-9f3a2c1b/pin-20261123-103245-000007.json"));
+  EXPECT_FALSE(ParseNoteName("backups/latest/pin-20261123-103245-000007.json"));
+}
+
 }  // namespace
 }  // namespace backup_ext

@@ -224,6 +224,59 @@ TEST(Schedule, FailedRunIsTriedAgainAfterThePause) {
   ExpectDecisions(rows);
 }
 
+TEST(Schedule, CancelledRunIsLeftAloneUntilTheWindowOpensAgain) {
+  constexpr std::string_view kHeld =
+      "the last run was cancelled, next try when the window opens again";
+  const Row rows[] = {
+      {"at once",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow;
+       },
+       false, kHeld},
+      {"as it opened",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow - kHour;
+       },
+       false, kHeld},
+      {"after days without a good backup",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow - kMinute;
+         s->last_success = kNow - 3 * kDay;
+       },
+       false, kHeld},
+      {"in the window before",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow - kHour - 1;
+       },
+       true, "there is no good backup yet"},
+      {"never", [](ScheduleState* s) { s->window_opened_at = 0; }, true,
+       "there is no good backup yet"},
+      {"a fresh success is the better reason",
+       [](ScheduleState* s) {
+         s->last_cancel = kNow - kMinute;
+         s->last_success = kNow - kHour;
+       },
+       false, "the last good backup began 1 h 0 min ago"},
+      {"a little in the future",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow + kHour;
+       },
+       false, kHeld},
+      {"far in the future is not believed",
+       [](ScheduleState* s) {
+         s->window_opened_at = kNow - kHour;
+         s->last_cancel = kNow + kDay;
+       },
+       true, "there is no good backup yet"},
+  };
+  ExpectDecisions(rows);
+}
+
 TEST(Schedule, PauseDoublesUpToHalfAnHour) {
   const int minutes[] = {0, 1, 2, 4, 8, 16, 30, 30, 30};
   for (int failures = 0; failures < 9; ++failures) {

@@ -130,5 +130,16 @@ TEST(Window, IsOpenFromOpeningToClosingForEveryPairOfEnds) {
   }
 }
 
+TEST(Window, KnowsHowLongAgoItOpened) {
+  const Window night = {.opens_minute = 22 * 60, .closes_minute = 4 * 60};
+  EXPECT_EQ(MinutesSinceOpening(night, 22 * 60), 0);
+  EXPECT_EQ(MinutesSinceOpening(night, 23 * 60 + 59), 119);
+  EXPECT_EQ(MinutesSinceOpening(night, 0), 120);
+  EXPECT_EQ(MinutesSinceOpening(night, 22 * 60 - 1), 24 * 60 - 1);
+  const Window day = {.opens_minute = 0, .closes_minute = 24 * 60};
+  EXPECT_EQ(MinutesSinceOpening(day, 0), 0);
+  EXPECT_EQ(MinutesSinceOpening(day, 1439), 1439);
+}
+
 }  // namespace
 }  // namespace backup_ext

@@ -96,6 +96,14 @@ TEST_F(RestoreDamage, IsNamedAndLeavesNothing) {
        [](BackupBuilder* backup) { RemoveLate(backup, "global/pg_control"); },
        {},
        "it holds no \"global/pg_control\""},
+      {"no map of the shared relations",
+       [](BackupBuilder* backup) {
+         std::erase_if(backup->first, [](const ManifestEntry& entry) {
+           return entry.path == "global/pg_filenode.map";
+         });
+       },
+       {},
+       "it holds no \"global/pg_filenode.map\""},
       {"broken control file",
        [](BackupBuilder* backup) {
          RemoveLate(backup, "global/pg_control");

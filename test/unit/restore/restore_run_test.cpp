@@ -27,9 +27,8 @@ TEST_F(RestoreTest, WritesEveryFileAsItWas) {
   EXPECT_EQ(ReadText(InStage("base/1/1259")), TestPage(100, 0, 'a') + TestPage(200, 1, 'b'));
   EXPECT_EQ(ReadText(InStage("global/pg_control")), TestControlFile());
   EXPECT_EQ(ReadText(InStage("backup_label")), "START WAL LOCATION: 0/2000028 (file x)\n");
-  EXPECT_EQ(ReadText(InStage("pg_wal/000000010000000000000020")),
-            std::string(0x100, 'w') + std::string(kTestWalSegmentBytes - 0x100, '\0'));
-  EXPECT_EQ(result.files, 9U);
+  EXPECT_EQ(ReadText(InStage("pg_wal/000000010000000000000020")), TestWal());
+  EXPECT_EQ(result.files, 10U);
   EXPECT_EQ(result.bytes, progress_.bytes_total.load());
   EXPECT_EQ(progress_.files_done.load(), progress_.files_total.load());
   EXPECT_EQ(progress_.phase.load(), Phase::kFinished);
@@ -142,13 +141,13 @@ TEST_F(RestoreTest, RootGivesEverythingToTheOriginsOwner) {
 TEST_F(RestoreTest, SignalsAndPidFilesAreNeverRestored) {
   backup_.AddMinimum();
   for (const char* path : {"postmaster.pid", "postmaster.opts", "standby.signal", "tablespace_map",
-                           "backup_manifest", "recovery.signal"}) {
+                           "backup_manifest", "recovery.signal", "backup_ext.state"}) {
     backup_.AddFile(path, "from the origin");
   }
   backup_.Commit();
   static_cast<void>(Restore());
-  for (const char* path :
-       {"postmaster.pid", "postmaster.opts", "standby.signal", "tablespace_map"}) {
+  for (const char* path : {"postmaster.pid", "postmaster.opts", "standby.signal", "tablespace_map",
+                           "backup_ext.state"}) {
     EXPECT_FALSE(StatLink(InStage(path))) << path;
   }
   EXPECT_EQ(ReadText(InStage("recovery.signal")), "");
@@ -220,11 +219,13 @@ TEST_F(RestoreTest, InPlaceTablespacesStayWhereTheyAre) {
 TEST_F(RestoreTest, WalIsMarkedAsArchivedCutOffAtTheEndAndFilledUp) {
   backup_.AddMinimum();
   backup_.second.pop_back();
-  backup_.AddLateFile("pg_wal/000000010000000000000020", std::string(70000, 'w'), FileKind::kWal);
+  std::string more = TestWal().substr(0, 70000);
+  std::fill(more.begin() + 0x100, more.end(), 'w');
+  backup_.AddLateFile("pg_wal/000000010000000000000020", more, FileKind::kWal);
   backup_.Commit();
   static_cast<void>(Restore());
   const std::string segment = ReadText(InStage("pg_wal/000000010000000000000020"));
-  EXPECT_EQ(segment, std::string(0x100, 'w') + std::string(kTestWalSegmentBytes - 0x100, '\0'));
+  EXPECT_TRUE(segment == TestWal());
   EXPECT_TRUE(StatLink(InStage("pg_wal/archive_status/000000010000000000000020.done")));
   EXPECT_FALSE(StatLink(InStage("pg_wal/summaries")));
 }

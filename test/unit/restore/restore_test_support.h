@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "cluster/control_file.h"
 #include "cluster/page.h"
+#include "cluster/wal_builder.h"
 #include "format/frame.h"
 #include "format/manifest.h"
 #include "format/manifest_entry.h"
@@ -104,6 +105,13 @@ inline std::string TestPage(uint64_t lsn, uint32_t block, char fill) {
   const uint16_t checksum = PageChecksum(std::as_bytes(std::span(page)), block);
   std::memcpy(page + 8, &checksum, sizeof(checksum));
   return {page, sizeof(page)};
+}
+
+// Segment 0x20: one record, from the start to the end of the backup.
+inline std::string TestWal() {
+  WalBuilder wal(0x2000028, kTestWalSegmentBytes, 1, kTestSystemIdentifier);
+  wal.FillTo(0x2000100);
+  return wal.Segment(0x20);
 }
 
 // Builds one backup, entry by entry; everything can be made wrong before Commit().
@@ -195,11 +203,11 @@ class BackupBuilder {
     AddFile("PG_VERSION", "15\n");
     AddFile("postgresql.conf", "max_connections = 42\n");
     AddFile("postgresql.auto.conf", "# by hand\nwork_mem = '8MB'\nport = 1111\n");
+    AddFile("global/pg_filenode.map", std::string(524, 'm'));
     AddPages("base/1/1259", TestPage(100, 0, 'a') + TestPage(200, 1, 'b'));
     AddLateFile("backup_label", "START WAL LOCATION: 0/2000028 (file x)\n");
     AddLateFile("global/pg_control", TestControlFile(), FileKind::kControlFile);
-    AddLateFile("pg_wal/000000010000000000000020", std::string(kTestWalSegmentBytes, 'w'),
-                FileKind::kWal);
+    AddLateFile("pg_wal/000000010000000000000020", TestWal(), FileKind::kWal);
   }
 
   // Writes pack, manifest and record.

@@ -42,14 +42,6 @@ TEST(SettingsFile, TextThatLeadsElsewhereIsFound) {
   EXPECT_TRUE(LeadsElsewhere("include_if_exists = '../x.conf'"));
 }
 
-TEST(SettingsFile, ActingLibrariesAreLeftOut) {
-  const FilteredLibraries libraries = FilterLibraries(
-      "pg_stat_statements, $libdir/pg_cron.so ,\"backup_ext\",\"odd, \"\"name\",timescaledb");
-  EXPECT_EQ(libraries.kept, "pg_stat_statements, \"odd, \"\"name\", timescaledb");
-  EXPECT_THAT(libraries.removed, ElementsAre("pg_cron", "backup_ext"));
-  EXPECT_EQ(FilterLibraries("").kept, "");
-}
-
 TEST(SettingsFile, GeneratedTextHoldsNoPlaceOfTheOrigin) {
   const std::string text = GenerateConfiguration({{"work_mem", "4096"},
                                                   {"hba_file", "/etc/hba"},

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <map>
 #include <random>
 
 #include "store/store_test_support.h"
@@ -72,15 +73,15 @@ TEST_F(FrameSourceTest, ReadsEveryFrameInAnyOrder) {
   }
 }
 
-TEST_F(FrameSourceTest, KeepsTheLastSixteenFramesInHand) {
-  const std::vector<WrittenFrame> frames = PutPack({id_, 0, 0}, 17);
+TEST_F(FrameSourceTest, KeepsTheLastEightFramesInHand) {
+  const std::vector<WrittenFrame> frames = PutPack({id_, 0, 0}, 9);
   FrameSource source(repository_);
-  for (int i = 0; i < 16; i++) static_cast<void>(source.Read(frames[i].frame, frames[i].pack));
+  for (int i = 0; i < 8; i++) static_cast<void>(source.Read(frames[i].frame, frames[i].pack));
   static_cast<void>(source.Read(frames[0].frame, frames[0].pack));  // now 1 is the oldest
-  static_cast<void>(source.Read(frames[16].frame, frames[16].pack));
+  static_cast<void>(source.Read(frames[8].frame, frames[8].pack));
   // What is in hand is read no more: it is found although the pack has lost everything.
   const FileDescriptor file = OpenFile(PathOf({id_, 0, 0}), O_WRONLY | O_TRUNC);
-  for (int i = 0; i < 17; i++) {
+  for (int i = 0; i < 9; i++) {
     if (i == 1) continue;
     EXPECT_TRUE(std::ranges::equal(source.Read(frames[i].frame, frames[i].pack), frames[i].plain));
   }
@@ -88,6 +89,108 @@ TEST_F(FrameSourceTest, KeepsTheLastSixteenFramesInHand) {
   // The failure left nothing that is taken for the frame, or for the one that made room for it.
   ExpectDamaged(&source, frames[1], Describe(FrameProblem::kTooShort));
   ExpectDamaged(&source, frames[0], Describe(FrameProblem::kTooShort));
+}
+
+// The page map of a file whose pages come from `generations` packs: the first pages of it from each
+// in turn, page by page, and so on, as incremental backups leave it. `frames` holds what they are.
+PageMap ScatteredMap(const std::vector<std::vector<WrittenFrame>>& generations, size_t pages,
+                     unsigned seed) {
+  constexpr size_t kPagesOfFrame = 4;
+  std::mt19937 random(seed);
+  PageMap map;
+  map.unit_bytes = 1024;
+  std::vector<size_t> taken(generations.size());  // pages of each generation
+  std::map<std::pair<size_t, size_t>, uint32_t> numbers;
+  for (size_t page = 0; page < pages; page++) {
+    // A few generations hold most pages, as they do in life.
+    const size_t generation =
+        std::min(random() % generations.size(), random() % generations.size());
+    const size_t frame = taken[generation] / kPagesOfFrame;
+    if (frame >= generations[generation].size()) continue;
+    const auto [number, is_new] = numbers.emplace(std::pair(generation, frame), map.frames.size());
+    if (is_new) {
+      map.frames.push_back(generations[generation][frame].frame);
+      map.frames.back().pack = static_cast<uint32_t>(generation);
+    }
+    map.runs.push_back(
+        {1, number->second, static_cast<uint32_t>(taken[generation]++ % kPagesOfFrame)});
+  }
+  return map;
+}
+
+TEST_F(FrameSourceTest, DecodesEachFrameOfAScatteredFileOnce) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  for (const uint32_t count : {1U, 2U, 17U, 64U, 72U}) {
+    SCOPED_TRACE(std::to_string(count) + " generations");
+    std::vector<std::vector<WrittenFrame>> generations;
+    for (uint32_t i = 0; i < count; i++) generations.push_back(PutPack({id_, count, i}, 12));
+    const PageMap map = ScatteredMap(generations, 2000, seed);
+    for (const size_t open_packs : {kMostOpenPacks, size_t{4}}) {
+      FrameSource source(repository_, open_packs);
+      source.BeginFile(map);
+      for (const PageRun& run : map.runs) {
+        const FrameRef& frame = map.frames[run.frame];
+        const std::vector<WrittenFrame>& pack = generations[frame.pack];
+        const auto written = std::ranges::find(pack, frame.offset_bytes,
+                                               [](const auto& w) { return w.frame.offset_bytes; });
+        ASSERT_NE(written, pack.end());
+        ASSERT_TRUE(std::ranges::equal(source.Read(frame, written->pack), written->plain));
+      }
+      EXPECT_EQ(source.frames_decoded(), map.frames.size());
+    }
+  }
+}
+
+// More than fit: everything still comes back right, some of it decoded again.
+TEST_F(FrameSourceTest, ReadsAFileOfMoreGenerationsThanItKeeps) {
+  std::vector<std::vector<WrittenFrame>> generations;
+  for (uint32_t i = 0; i < 100; i++) generations.push_back(PutPack({id_, 0, i}, 1));
+  PageMap map;
+  map.unit_bytes = 1024;
+  for (uint32_t i = 0; i < 100; i++) {
+    map.frames.push_back(generations[i][0].frame);
+    map.frames[i].pack = i;
+  }
+  for (uint32_t i = 0; i < 400; i++) map.runs.push_back({1, i % 100, i / 100});
+  FrameSource source(repository_);
+  source.BeginFile(map);
+  for (const PageRun& run : map.runs) {
+    const WrittenFrame& written = generations[run.frame][0];
+    ASSERT_TRUE(std::ranges::equal(source.Read(written.frame, written.pack), written.plain));
+  }
+  EXPECT_GT(source.frames_decoded(), 100U);
+  EXPECT_LE(source.frames_decoded(), 400U);
+}
+
+// A file that was left in the middle holds nothing back from the next one.
+TEST_F(FrameSourceTest, ForgetsThePlanOfAFileThatWasLeft) {
+  const std::vector<WrittenFrame> frames = PutPack({id_, 0, 0}, 100);
+  PageMap map;
+  map.unit_bytes = 1024;
+  for (const WrittenFrame& written : frames) map.frames.push_back(written.frame);
+  for (uint32_t i = 0; i < 200; i++) map.runs.push_back({1, i % 100, i / 100});
+  FrameSource source(repository_);
+  source.BeginFile(map);
+  for (size_t i = 0; i < 72; i++) static_cast<void>(source.Read(frames[i].frame, frames[i].pack));
+  PageMap other;
+  other.unit_bytes = 1024;
+  other.frames = {frames[0].frame};
+  other.runs = {{1, 0, 0}};
+  source.BeginFile(other);
+  EXPECT_TRUE(std::ranges::equal(source.Read(frames[99].frame, frames[99].pack), frames[99].plain));
+  other.runs = {{1, 5, 0}};  // hostile: there is no such frame
+  source.BeginFile(other);
+  EXPECT_TRUE(std::ranges::equal(source.Read(frames[7].frame, frames[7].pack), frames[7].plain));
+}
+
+TEST(OpenPacks, StayBelowWhatAProcessMayOpen) {
+  EXPECT_EQ(OpenPacksOfOne(1), 72U);
+  EXPECT_EQ(OpenPacksOfOne(9), 66U);
+  EXPECT_EQ(OpenPacksOfOne(65), 9U);
+  EXPECT_EQ(OpenPacksOfOne(0), 72U);
+  for (int sources = 1; sources < 100; sources++)
+    EXPECT_LE(sources * OpenPacksOfOne(sources), 600U);
 }
 
 TEST_F(FrameSourceTest, TakesNoFrameInHandForAnother) {

@@ -1,6 +1,7 @@
 // What the tests of this room share: temporary directories, repositories, records, errors.
 #pragma once
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -108,9 +109,7 @@ inline Repository MakeTestRepository(const std::string& location) {
 
 // 2026-11-23 plus `hours`, with the last part of the id made of `hours` too.
 inline std::string TestBackupId(int hours) {
-  char id[32];
-  snprintf(id, sizeof(id), "20261123-%02d0000-%08x", hours, static_cast<unsigned>(hours));
-  return id;
+  return fmt::format("20261123-{:02}0000-{:08x}", hours, hours);
 }
 
 inline BackupRecord TestRecord(const std::string& backup_id, const std::vector<PackId>& packs) {

@@ -1,0 +1,162 @@
+// Chooses what the next backup may refer to.
+#include "backup/choose_parents.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "store/catalog.h"
+#include "store/manifest_source.h"
+#include "store/notes.h"
+
+namespace backup_ext {
+namespace {
+
+class Chooser {
+ public:
+  Chooser(const Repository& repository, const ParentRequest& request,
+          const std::function<void()>& pause_point)
+      : repository_(repository),
+        request_(request),
+        pause_point_(pause_point),
+        catalog_(ReadCatalog(repository)),
+        interrupted_(ReadInterrupted(repository)) {
+    for (const BackupRecord& record : catalog_.backups) {
+      if (!IsFoundDamaged(record)) continue;
+      for (const PackUse& use : record.packs) suspect_packs_.insert(use.pack);
+    }
+  }
+
+  ChosenParents Choose() {
+    if (request_.kind == RequestedKind::kFull) return Full("it was asked for", false);
+    const bool is_auto = request_.kind == RequestedKind::kAuto;
+    if (is_auto && IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
+      ChosenParents chosen =
+          Full(NewestFull() == 0 ? "there is no full backup yet"
+                                 : "the last full backup is as old as full_interval allows",
+               true);
+      AddAudited(&chosen);
+      return chosen;
+    }
+    std::string why = "there is no earlier backup";
+    bool is_newest = true;
+    for (const BackupRecord& record : catalog_.backups) {
+      const std::string problem = ProblemOf(record);
+      if (problem.empty()) return Incremental(record);
+      if (is_newest) why = fmt::format("backup {} {}", record.backup_id, problem);
+      is_newest = false;
+    }
+    if (is_auto) return Full(why, true);
+    throw Error(ErrorCode::kNotInPrerequisiteState, "cannot take an incremental backup",
+                fmt::format("No earlier backup can be its parent: {}.", why),
+                "Use kind => 'auto', which takes a full backup then.");
+  }
+
+ private:
+  Microseconds NewestFull() const {
+    for (const BackupRecord& record : catalog_.backups) {
+      if (record.kind == "full" && record.state == "complete") return record.started_at;
+    }
+    return 0;
+  }
+
+  ChosenParents Full(std::string reason, bool may_go_on) const {
+    ChosenParents chosen{{}, {}, "full", std::move(reason)};
+    if (may_go_on) AddInterrupted(NewestFull(), &chosen);
+    return chosen;
+  }
+
+  ChosenParents Incremental(const BackupRecord& record) const {
+    ChosenParents chosen{{}, {}, "incremental", {}};
+    AddInterrupted(record.started_at, &chosen);
+    chosen.parents.push_back({record, false});
+    return chosen;
+  }
+
+  void AddAudited(ChosenParents* chosen) const {
+    for (const BackupRecord& record : catalog_.backups) {
+      if (!ProblemOf(record).empty()) continue;
+      chosen->audited.push_back({record, false});
+      return;
+    }
+  }
+
+  // Those that began after `since`. What a full backup refers to must be from full ones.
+  void AddInterrupted(Microseconds since, ChosenParents* chosen) const {
+    for (const BackupRecord& record : interrupted_) {
+      if (record.started_at <= since) continue;
+      if (chosen->kind == "full" && record.kind != "full") continue;
+      if (ProblemOf(record).empty()) chosen->parents.push_back({record, true});
+    }
+  }
+
+  std::string ProblemOf(const BackupRecord& record) const {
+    const std::string problem = WhyNoParent(CandidateOf(record), request_.cluster);
+    return problem.empty() ? MissingOf(record) : problem;
+  }
+
+  ParentCandidate CandidateOf(const BackupRecord& record) const {
+    ParentCandidate candidate;
+    candidate.shape = ShapeOf(record);
+    candidate.state = record.state;
+    candidate.start_timeline =
+        record.wal_ranges.empty() ? record.timeline : record.wal_ranges.back().timeline;
+    candidate.start_lsn = record.start_lsn;
+    candidate.stop_timeline = record.timeline;
+    candidate.stop_lsn = record.stop_lsn;
+    candidate.is_remembered = request_.remembered.contains(record.backup_id);
+    candidate.is_found_damaged = IsFoundDamaged(record);
+    return candidate;
+  }
+
+  bool IsFoundDamaged(const BackupRecord& record) const {
+    const BackupNotes notes = ReadNotes(repository_, record.backup_id);
+    return notes.verify && notes.verify->problems > 0;
+  }
+
+  // A backup that refers to what is not there could never be restored.
+  std::string MissingOf(const BackupRecord& record) const {
+    try {
+      CheckManifestObject(repository_, record, pause_point_);
+      for (const PackUse& use : record.packs) {
+        // What was found damaged may lie in it, and nothing of this backup was read since.
+        if (suspect_packs_.contains(use.pack)) {
+          return "refers to what was found damaged when an earlier backup was verified";
+        }
+        const auto pack = repository_.store().Open(PackName(use.pack));
+        if (!pack) return fmt::format("lacks pack \"{}\"", PackName(use.pack));
+        if (pack->size_bytes() != use.size_bytes) {
+          return fmt::format("has a pack of the wrong size: \"{}\"", PackName(use.pack));
+        }
+        pause_point_();
+      }
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kDamaged && error.code() != ErrorCode::kIo) throw;
+      return fmt::format("cannot be read: {}", error.message());
+    }
+    return {};
+  }
+
+  const Repository& repository_;
+  const ParentRequest& request_;
+  const std::function<void()>& pause_point_;
+  const Catalog catalog_;
+  const std::vector<BackupRecord> interrupted_;
+  std::set<PackId> suspect_packs_;  // of backups that were found damaged
+};
+
+}  // namespace
+
+ClusterShape ShapeOf(const BackupRecord& record) {
+  return {record.system_identifier, record.control_version, record.catalog_version,
+          record.block_bytes,       record.segment_blocks,  record.data_checksums};
+}
+
+ChosenParents ChooseParents(const Repository& repository, const ParentRequest& request,
+                            const std::function<void()>& pause_point) {
+  return Chooser(repository, request, pause_point).Choose();
+}
+
+}  // namespace backup_ext

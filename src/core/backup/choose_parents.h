@@ -1,0 +1,44 @@
+// Chooses what the next backup may refer to, and looks whether all of that is still there.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "backup/backup_run.h"
+#include "policy/parent_choice.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+enum class RequestedKind { kAuto, kFull, kIncremental };
+
+struct ParentRequest {
+  RequestedKind kind = RequestedKind::kAuto;
+  Microseconds full_interval = 0;  // 0: never
+  Microseconds now = 0;
+  ClusterNow cluster;
+  std::set<std::string> remembered;  // backup ids (cluster_memory.h)
+};
+
+struct ChosenParents {
+  // For BackupOptions. Empty, or with interrupted full backups only, when the next one is full.
+  std::vector<ParentBackup> parents;
+  // What a full backup that is due, not asked for, is compared with: the parent that an incremental
+  // one would have. At most one.
+  std::vector<ParentBackup> audited;
+  std::string kind;    // "full" or "incremental"
+  std::string reason;  // why it is a full one; empty for "incremental"
+};
+
+// Throws Error(kNotInPrerequisiteState) when an incremental backup is asked for and no parent is
+// usable. The caller holds the writer's lock. Reads the manifests of the parents once.
+[[nodiscard]] ChosenParents ChooseParents(const Repository& repository,
+                                          const ParentRequest& request,
+                                          const std::function<void()>& pause_point);
+
+// From the records of a cluster's backup and of a new one.
+[[nodiscard]] ClusterShape ShapeOf(const BackupRecord& record);
+
+}  // namespace backup_ext

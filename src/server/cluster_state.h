@@ -1,0 +1,41 @@
+// The memory of the data directory (backup_ext.state), as the server uses it.
+//
+// It tells a repository whose file system is not mounted from one that was never made, and a
+// backup's parent from one that this data directory never saw.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cluster/cluster_memory.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+// Of this cluster; nothing when there is none, or none that can be used: then `*problem` says why.
+[[nodiscard]] std::optional<ClusterMemory> ReadOwnMemory(std::string* problem);
+
+// True when `memory` is of the repository at `location`, whatever is there now.
+[[nodiscard]] bool Remembers(const std::optional<ClusterMemory>& memory,
+                             const std::string& location);
+
+// For when there is no repository at `location`: throws Error(kNoRepository) with a hint when the
+// data directory remembers one.
+void ThrowIfRepositoryIsMissed(const std::string& location);
+
+// Opens the repository at `location`, or makes it where none is remembered. A memory that cannot be
+// read, or another repository than the remembered one, is a WARNING.
+[[nodiscard]] Repository OpenRepositoryOfBackup(const std::string& location);
+
+// Adds the backup to the memory of `repository` and drops those of which nothing is left there. A
+// failure is a WARNING: the backup is good without.
+void RememberBackup(const Repository& repository, const std::string& backup_id);
+
+// Of this run of the machine; empty where the kernel does not tell.
+[[nodiscard]] std::string BootId();
+
+// What the server does from now on is not all in its WAL (wal_level = minimal): no earlier backup
+// can be the parent of a later one. A failure is a WARNING.
+void ForgetBackups();
+
+}  // namespace backup_ext

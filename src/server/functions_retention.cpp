@@ -1,0 +1,150 @@
+// SQL: backup_expire, backup_drop, backup_pin, backup_unpin.
+#include <fmt/format.h>
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "expire/expiry.h"
+#include "store/catalog.h"
+#include "store/lock.h"
+#include "store/notes.h"
+
+#include "boundary.h"
+#include "function_arguments.h"
+#include "guard.h"
+#include "jobs.h"
+#include "postgres_headers.h"
+#include "result_set.h"
+#include "retention_job.h"
+#include "server_facts.h"
+#include "settings.h"
+#include "stage_job.h"
+#include "timestamp.h"
+
+namespace backup_ext {
+namespace {
+
+// Says what is in the way better than the lock's holder does, where it is a backup of ours.
+std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const char* what) {
+  try {
+    return WriterLock::Acquire(repository,
+                               fmt::format("{} (PID {} on {})", what, MyProcPid, HostName()));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kLocked) throw;
+    throw Error(error.code(), "cannot remove backups now: " + error.message(), error.detail(),
+                error.hint());
+  }
+}
+
+SqlRow RowOf(const ExpiryRow& row) {
+  return {row.backup_id, std::string(row.removed ? "remove" : "keep"), row.because,
+          static_cast<int64_t>(row.freed_bytes)};
+}
+
+void Expire(FunctionCallInfo call, bool dry_run) {
+  ResultSet rows(call);
+  const Settings settings = CurrentSettings();
+  const Repository repository = OpenOwnRepository();
+  std::vector<ExpiryRow> result;
+  if (dry_run) {
+    result = PlanExpiry(repository, settings.retention);
+  } else {
+    const auto lock = LockForRemoval(repository, "backup_expire()");
+    result = ExpireBackups(repository, *lock, settings.retention,
+                           [] { CallPostgres([] { CHECK_FOR_INTERRUPTS(); }); });
+    LogExpiry(result);
+  }
+  for (const ExpiryRow& row : result) rows.Add(RowOf(row));
+}
+
+void Drop(const char* backup_id, bool force) {
+  const Repository repository = OpenOwnRepository();
+  const auto lock = LockForRemoval(repository, "backup_drop()");
+  const std::string id = DropBackup(repository, *lock, backup_id, force);
+  const char* const text = id.c_str();
+  CallPostgres([&] { ereport(LOG, (errmsg("backup_ext: backup %s dropped", text))); });
+}
+
+Microseconds PinEnd(TimestampTz until) {
+  if (TIMESTAMP_IS_NOEND(until)) return kPinnedForEver;
+  const Microseconds end = TIMESTAMP_IS_NOBEGIN(until) ? 0 : until + kPostgresEpoch;
+  if (end > Now()) return end;
+  throw Error(ErrorCode::kInvalidArgument, "cannot pin a backup until a time that is past", {},
+              "To take a pin off, call backup_unpin().");
+}
+
+// By its id, or "latest".
+std::string ResolveId(const Repository& repository, const char* backup_id) {
+  return FindBackup(repository, backup_id).backup_id;
+}
+
+void Pin(const char* backup_id, TimestampTz until) {
+  const Microseconds end = PinEnd(until);
+  const Repository repository = OpenOwnRepository();
+  AddPinNote(repository, ResolveId(repository, backup_id), {Now(), end});
+}
+
+void Unpin(const char* backup_id) {
+  const Repository repository = OpenOwnRepository();
+  const std::string id = ResolveId(repository, backup_id);
+  const BackupNotes notes = ReadNotes(repository, id);
+  const bool has_pin = notes.pin && notes.pin->pinned_until != kNotPinned;
+  if (has_pin || notes.unreadable_pin) AddPinNote(repository, id, {Now(), kNotPinned});
+}
+
+void RequireArgument(const void* value, const char* name) {
+  if (value != nullptr) return;
+  ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+}
+
+}  // namespace
+}  // namespace backup_ext
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(backup_ext_backup_expire);
+PG_FUNCTION_INFO_V1(backup_ext_backup_drop);
+PG_FUNCTION_INFO_V1(backup_ext_backup_pin);
+PG_FUNCTION_INFO_V1(backup_ext_backup_unpin);
+
+Datum backup_ext_backup_expire(PG_FUNCTION_ARGS) {
+  using namespace backup_ext;
+  RequirePreloaded();
+  // NULL is not taken for false: what was not said clearly removes nothing.
+  const bool dry_run = BoolArgument(fcinfo, 0, true);
+  Enter([&] { Expire(fcinfo, dry_run); });
+  return 0;
+}
+
+Datum backup_ext_backup_drop(PG_FUNCTION_ARGS) {
+  using namespace backup_ext;
+  RequirePreloaded();
+  const char* const backup_id = TextArgument(fcinfo, 0);
+  const bool force = BoolArgument(fcinfo, 1, false);
+  RequireArgument(backup_id, "backup_id");
+  Enter([&] { Drop(backup_id, force); });
+  PG_RETURN_VOID();
+}
+
+Datum backup_ext_backup_pin(PG_FUNCTION_ARGS) {
+  using namespace backup_ext;
+  RequirePreloaded();
+  const char* const backup_id = TextArgument(fcinfo, 0);
+  RequireArgument(backup_id, "backup_id");
+  if (PG_ARGISNULL(1)) RequireArgument(nullptr, "until");
+  const TimestampTz until = PG_GETARG_TIMESTAMPTZ(1);
+  Enter([&] { Pin(backup_id, until); });
+  PG_RETURN_VOID();
+}
+
+Datum backup_ext_backup_unpin(PG_FUNCTION_ARGS) {
+  using namespace backup_ext;
+  RequirePreloaded();
+  const char* const backup_id = TextArgument(fcinfo, 0);
+  RequireArgument(backup_id, "backup_id");
+  Enter([&] { Unpin(backup_id); });
+  PG_RETURN_VOID();
+}
+
+}  // extern "C"

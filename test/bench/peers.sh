@@ -1,0 +1,65 @@
+# What the benchmarks share: the scratch cluster with its data, the peers' set-up, figures. Sourced,
+# not run; needs scripts/scratch_cluster.sh.
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+as_bytes() { numfmt --to=iec --suffix=B "$1"; }
+
+# bench_cluster PG_CONFIG: installs the extension there and begins a cluster; further settings come
+# on standard input.
+bench_cluster() {
+  make -j"$(nproc)" PG_CONFIG="$1" > /dev/null
+  as_root make PG_CONFIG="$1" install > /dev/null
+  scratch_begin "$1"
+  { cat; cat <<CONF
+shared_preload_libraries = 'backup_ext'
+shared_buffers = 256MB
+max_wal_size = 8GB
+autovacuum = off
+synchronous_commit = off
+backup_ext.enabled = off
+backup_ext.workers = 2
+backup_ext.compression_level = 1
+backup_ext.repository = '$SCRATCH/ours'
+CONF
+  } | scratch_init --data-checksums
+  as_postgres mkdir archive
+  scratch_start
+  query 'CREATE EXTENSION backup_ext'
+}
+
+# pgBackRest reads no setting from our command line that it can have in a file.
+bench_pgbackrest() {
+  as_postgres tee pgbackrest.conf > /dev/null <<CONF
+[global]
+repo1-path=$SCRATCH/pgbackrest
+repo1-bundle=y
+repo1-block=y
+repo1-retention-full=1
+process-max=2
+compress-type=zst
+compress-level=1
+start-fast=y
+archive-check=n
+log-level-console=warn
+log-level-file=off
+lock-path=$SCRATCH/lock
+spool-path=$SCRATCH/spool
+[main]
+pg1-path=$SCRATCH/data
+pg1-socket-path=$SCRATCH/socket
+pg1-port=5432
+CONF
+  as_postgres mkdir -p pgbackrest lock spool
+  as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main --no-online stanza-create
+}
+pgbackrest_main() { as_postgres pgbackrest --config="$SCRATCH/pgbackrest.conf" --stanza=main "$@"; }
+
+# Outside of any measured time: nothing left to be written back, everything to be read warm.
+settle_cluster() {
+  query 'CHECKPOINT'
+  sync
+  as_postgres find data archive -type f -not -path '*/pg_wal/*' -exec cat {} + > /dev/null
+}
+
+stored_bytes() { as_postgres sh -c "[ ! -e $1 ] || du -sb $1" | cut -f 1; }

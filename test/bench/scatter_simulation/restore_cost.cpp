@@ -1,0 +1,61 @@
+// Walks the page maps of a backup as a restore does.
+#include "restore_cost.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "store/frame_source.h"
+#include "store/manifest_source.h"
+
+namespace backup_ext {
+
+RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& record) {
+  RestoreCost cost;
+  const auto manifest = OpenManifest(repository, record);
+  while (const auto entry = manifest->Next()) {
+    std::map<std::string, uint32_t> in_hand;  // by backup: the frame
+    for (const PageRun& run : entry->map.runs) {
+      const FrameRef& frame = entry->map.frames.at(run.frame);
+      const auto [held, is_new] =
+          in_hand.try_emplace(manifest->packs().at(frame.pack).backup_id, run.frame);
+      if (is_new || held->second != run.frame) cost.decoded_bytes += frame.plain_bytes;
+      held->second = run.frame;
+    }
+    cost.file_bytes += entry->size_bytes;
+    cost.most_generations = std::max<uint64_t>(cost.most_generations, in_hand.size());
+  }
+  return cost;
+}
+
+void CompareWithDirectory(const Repository& repository, const BackupRecord& record,
+                          const std::string& data_directory) {
+  const auto manifest = OpenManifest(repository, record);
+  FrameSource frames(repository);
+  while (const auto entry = manifest->Next()) {
+    if (entry->kind != EntryKind::kFile) continue;
+    const Bytes expected = ReadWholeFile(JoinPath(data_directory, entry->path), 1ULL << 32);
+    uint64_t offset = 0;
+    bool is_equal = expected.size() == entry->size_bytes;
+    for (const PageRun& run : entry->map.runs) {
+      const FrameRef& frame = entry->map.frames.at(run.frame);
+      const ByteSpan plain = frames.Read(frame, manifest->packs().at(frame.pack));
+      const ByteSpan piece = plain.subspan(size_t{run.first_unit} * entry->map.unit_bytes,
+                                           run.units * entry->map.unit_bytes);
+      is_equal = is_equal && offset + piece.size() <= expected.size() &&
+                 std::ranges::equal(piece, ByteSpan(expected).subspan(offset, piece.size()));
+      if (!is_equal) break;
+      offset += piece.size();
+    }
+    if (!is_equal) {
+      throw Error(ErrorCode::kDamaged, fmt::format("file \"{}\" of backup {} differs at byte {}",
+                                                   entry->path, record.backup_id, offset));
+    }
+  }
+}
+
+}  // namespace backup_ext

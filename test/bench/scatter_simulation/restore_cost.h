@@ -1,0 +1,27 @@
+// What a restore of a backup would read, and whether it would be right.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "format/record.h"
+#include "store/repository.h"
+
+namespace backup_ext {
+
+struct RestoreCost {
+  uint64_t file_bytes = 0;
+  // Plain bytes of the frames that are decoded when each file is written in the order of its pages,
+  // with one frame of each earlier backup kept in hand.
+  uint64_t decoded_bytes = 0;
+  uint64_t most_generations = 0;  // of one file
+};
+
+[[nodiscard]] RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& record);
+
+// Reads every page back and compares it with the data directory. Throws Error(kDamaged) with the
+// first difference.
+void CompareWithDirectory(const Repository& repository, const BackupRecord& record,
+                          const std::string& data_directory);
+
+}  // namespace backup_ext
