@@ -273,7 +273,8 @@ my $child = take_backup($node, label => 'child', kind => 'incremental');
 is($node->safe_psql('postgres', "SELECT kind FROM backup_list() WHERE backup_id = '$child'"),
 	'incremental', 'a child of it');
 is(verify($child), '', 'the child: sound');
-damage_file($packs[0], sub { flip($_[0], $_[1] - 1) });
+# Half of it: a single frame may be one that the child has stored anew.
+damage_file($packs[0], sub { truncate($_[0], int($_[1] / 2)) or die });
 like(verify($child), qr/^\S+\|\d+\|$frame/, 'the child: the damage of its parent is its own');
 system_or_bail('cp', '-a', "$repository.pack", "$repository/$packs[0]");
 is(verify($child), '', 'the child: mended');
