@@ -24,11 +24,6 @@ nlohmann::json PinJson(const BackupNotes& notes) {
   return FormatTime(notes.pin->pinned_until);
 }
 
-std::string VerifyResult(const BackupNotes& notes) {
-  if (!notes.verify) return {};
-  return notes.verify->problems == 0 ? "ok" : "damaged";
-}
-
 bool IsPinned(const BackupNotes& notes) {
   return notes.unreadable_pin || (notes.pin && notes.pin->pinned_until > Now());
 }
@@ -53,9 +48,9 @@ nlohmann::json ToJson(const BackupRecord& record, const BackupNotes& notes) {
                          {"pinned_until", PinJson(notes)},
                          {"verified_at", nullptr},
                          {"verify_result", nullptr}};
-  if (notes.verify) {
-    json["verified_at"] = FormatTime(notes.verify->made_at);
-    json["verify_result"] = VerifyResult(notes);
+  if (notes.verify) json["verified_at"] = FormatTime(notes.verify->made_at);
+  if (const std::string verdict = VerifyVerdict(notes); !verdict.empty()) {
+    json["verify_result"] = verdict;
   }
   return json;
 }
@@ -94,7 +89,7 @@ void PrintTable(const Repository& repository, const Catalog& catalog) {
     const Microseconds seconds = (record.finished_at - record.started_at) / kMicrosecondsPerSecond;
     fmt::print(kRow, record.backup_id, record.kind, record.state, started, seconds,
                SizeText(record.database_bytes), SizeText(record.stored_bytes),
-               IsPinned(notes) ? "yes" : "", VerifyResult(notes), Printable(record.label));
+               IsPinned(notes) ? "yes" : "", VerifyVerdict(notes), Printable(record.label));
   }
   for (const UnreadableRecord& record : catalog.unreadable) {
     fmt::print(stderr, "backup_ext: warning: backup {} cannot be read: {}\n", record.backup_id,

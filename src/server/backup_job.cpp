@@ -138,6 +138,16 @@ void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& rec
   WarnOf({text});
 }
 
+// As loud as damage. The backup that found it is right. Said once.
+void ReportAudit(const Repository& repository, const ChosenParents& chosen, const BackupRun& run,
+                 JobSlot* slot) {
+  const std::string findings = run.audit_findings();
+  if (findings.empty() || slot->warning[0] != '\0') return;
+  const std::string text = NoteAudit(repository, chosen, findings);
+  ShowToCaller(text, slot);
+  WarnOf({text});
+}
+
 void LogStart(const BackupJob& job, const Settings& settings) {
   const char* const id = job.backup_id.c_str();
   const char* const trigger = job.trigger.c_str();
@@ -188,9 +198,9 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
 }
 
 // The backup is there: what fails now is for the next one to do.
-void DropLeftovers(const Repository& repository) {
+void DropLeftovers(const Repository& repository, const JobSlot& slot) {
   try {
-    DropInterrupted(repository);
+    DropInterrupted(repository, [&] { PausePoint(slot); });
   } catch (const Error& error) {
     WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
   }
@@ -234,7 +244,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const Repository repository = OpenRepositoryOfBackup(location);
   const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(
       repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
-  SweepUnreferenced(repository);
+  SweepUnreferenced(repository, [slot] { PausePoint(*slot); });
   BackupRecord record = NewRecord(job, facts);
   LogStart(job, settings);
 
@@ -252,7 +262,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   record.timeline = started.timeline;
   const ChosenParents chosen = ChooseOwnParents(job, repository, facts, started, &record, slot);
   std::string no_summaries;
-  const auto changes = ReadOwnChanges(facts, started, chosen, &no_summaries);
+  const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);
 
   JobAccess access(facts, slot);
@@ -271,23 +281,20 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   access.Attach(&run, &wal);
   try {
     CopyAll(started, facts, &run, &access, &wal, &mode, &record, slot);
+    // Before the commit: what is known must not be lost when the server goes down now.
+    ReportAudit(repository, chosen, run, slot);
     run.Finish(&record, *lock);
   } catch (const Error& error) {
+    ReportAudit(repository, chosen, run, slot);
     if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
       KeepInterrupted(&run, repository, *lock, facts.in_recovery, &record);
     }
     throw;
   }
   RememberBackup(repository, record.backup_id);
-  DropLeftovers(repository);
+  DropLeftovers(repository, *slot);
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
-  if (const std::string findings = run.audit_findings(); !findings.empty()) {
-    // As loud as damage. This backup is right.
-    const std::string text = NoteAudit(repository, chosen, findings);
-    ShowToCaller(text, slot);
-    WarnOf({text});
-  }
   LogEnd(record);
   ExpireAfterBackup(repository, *lock, record, slot);
   slot->progress.phase = Phase::kFinished;

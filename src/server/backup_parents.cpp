@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/catalog.h"
 #include "store/notes.h"
+#include "store/suspects.h"
 
 #include "cluster_state.h"
 #include "guard.h"
@@ -64,7 +66,8 @@ Microseconds BelievedMargin(const ChosenParents& chosen) {
 }
 
 std::optional<ChangedBlocks> ReadOwnChanges(const ClusterFacts& facts, const StartedBackup& started,
-                                            const ChosenParents& chosen, std::string* reason) {
+                                            const ChosenParents& chosen, JobSlot* slot,
+                                            std::string* reason) {
   if (chosen.parents.empty() && chosen.audited.empty()) return std::nullopt;
   uint64_t from_lsn = started.start_lsn;
   for (const auto* parents : {&chosen.parents, &chosen.audited}) {
@@ -72,8 +75,9 @@ std::optional<ChangedBlocks> ReadOwnChanges(const ClusterFacts& facts, const Sta
       from_lsn = std::min(from_lsn, parent.record.start_lsn);
     }
   }
-  return ReadWalSummaries(TimelineHistory(started.timeline, facts.data_directory), from_lsn,
-                          started.start_lsn, reason);
+  return ReadWalSummaries(
+      TimelineHistory(started.timeline, facts.data_directory), from_lsn, started.start_lsn,
+      [slot] { PausePoint(*slot); }, reason);
 }
 
 void LogParents(const BackupRecord& record, const ChosenParents& chosen,
@@ -100,8 +104,8 @@ std::string NoteAudit(const Repository& repository, const ChosenParents& chosen,
       "too",
       audited, findings);
   try {
-    AddVerifyNote(repository, audited,
-                  {Now(), 1, "found by the audit of a full backup: " + findings, 0});
+    AddAuditNote(repository, audited, {Now(), findings});
+    MarkSuspects(repository, ReadCatalog(repository), audited);
   } catch (const Error& error) {
     text += fmt::format("; could not note that it is damaged: {}", error.message());
   }

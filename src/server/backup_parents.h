@@ -28,7 +28,7 @@ namespace backup_ext {
 [[nodiscard]] std::optional<ChangedBlocks> ReadOwnChanges(const ClusterFacts& facts,
                                                           const StartedBackup& started,
                                                           const ChosenParents& chosen,
-                                                          std::string* reason);
+                                                          JobSlot* slot, std::string* reason);
 // Kind, parents, and by what it is found what changed.
 void LogParents(const BackupRecord& record, const ChosenParents& chosen,
                 const std::string& no_summaries);

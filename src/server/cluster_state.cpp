@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cluster/control_file.h"
 #include "format/names.h"
 
 #include "guard.h"
@@ -106,6 +107,27 @@ std::string BootId() {
     return id;
   } catch (const Error&) {
     return {};
+  }
+}
+
+void ForgetTimesAfterCrash() noexcept {
+  try {
+    const std::string directory = DataDir;
+    const Bytes bytes = ReadWholeFile(JoinPath(directory, XLOG_CONTROL_FILE), kControlFileBytes);
+    const std::optional<ControlFile> control = ParseControlFile(bytes);
+    if (control && WasShutDown(*control)) return;
+    std::string problem;
+    std::optional<ClusterMemory> memory = ReadClusterMemory(directory, &problem);
+    if (!memory || memory->boot_backup_ids.empty()) return;
+    memory->boot_backup_ids.clear();
+    try {
+      WriteClusterMemory(directory, *memory);
+    } catch (const Error&) {
+      // Without room for another one there must be none: that costs a full backup.
+      RemoveFile(JoinPath(directory, std::string(kClusterMemoryFile)));
+    }
+  } catch (const std::exception&) {
+    // Not there or not readable: a backup finds that out, too.
   }
 }
 

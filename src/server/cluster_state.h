@@ -27,6 +27,11 @@ void ThrowIfRepositoryIsMissed(const std::string& location);
 // read, or another repository than the remembered one, is a WARNING.
 [[nodiscard]] Repository OpenRepositoryOfBackup(const std::string& location);
 
+// To be called when the server starts. After anything but an orderly shutdown what the memory's
+// backups saw of file times proves nothing: a volume that was taken away without a reboot lost
+// writes, as a machine does that loses its power. Never throws, changes nothing else.
+void ForgetTimesAfterCrash() noexcept;
+
 // Adds the backup to the memory of `repository` and drops those of which nothing is left there. A
 // failure is a WARNING: the backup is good without.
 void RememberBackup(const Repository& repository, const std::string& backup_id);

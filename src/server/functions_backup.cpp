@@ -79,8 +79,7 @@ SqlRow ListRow(const BackupRecord& record, const BackupOutlook& outlook) {
           expires_at ? SqlValue(SqlTime{*expires_at}) : SqlValue(SqlNull{}),
           outlook.decision.keep ? SqlValue(outlook.decision.because) : SqlValue(SqlNull{}),
           verify ? TimeOrNull(verify->made_at) : SqlNull{},
-          verify ? SqlValue(std::string(verify->problems == 0 ? "ok" : "damaged"))
-                 : SqlValue(SqlNull{}),
+          TextOrNull(VerifyVerdict(outlook.notes)),
           TextOrNull(record.error),
           TextOrNull(record.parent_reason)};
 }

@@ -37,6 +37,10 @@ std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const c
   }
 }
 
+void ServeInterrupts() {
+  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 SqlRow RowOf(const ExpiryRow& row) {
   return {row.backup_id, std::string(row.removed ? "remove" : "keep"), row.because,
           static_cast<int64_t>(row.freed_bytes)};
@@ -51,8 +55,7 @@ void Expire(FunctionCallInfo call, bool dry_run) {
     result = PlanExpiry(repository, settings.retention);
   } else {
     const auto lock = LockForRemoval(repository, "backup_expire()");
-    result = ExpireBackups(repository, *lock, settings.retention,
-                           [] { CallPostgres([] { CHECK_FOR_INTERRUPTS(); }); });
+    result = ExpireBackups(repository, *lock, settings.retention, ServeInterrupts);
     LogExpiry(result);
   }
   for (const ExpiryRow& row : result) rows.Add(RowOf(row));
@@ -61,7 +64,7 @@ void Expire(FunctionCallInfo call, bool dry_run) {
 void Drop(const char* backup_id, bool force) {
   const Repository repository = OpenOwnRepository();
   const auto lock = LockForRemoval(repository, "backup_drop()");
-  const std::string id = DropBackup(repository, *lock, backup_id, force);
+  const std::string id = DropBackup(repository, *lock, backup_id, force, ServeInterrupts);
   const char* const text = id.c_str();
   CallPostgres([&] { ereport(LOG, (errmsg("backup_ext: backup %s dropped", text))); });
 }

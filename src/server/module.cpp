@@ -2,6 +2,7 @@
 //
 // Nothing here can stop the server from starting. Loaded without shared_preload_libraries only the
 // functions are there, and each says what is missing.
+#include "cluster_state.h"
 #include "launcher.h"
 #include "postgres_headers.h"
 #include "settings.h"
@@ -20,6 +21,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   backup_ext::DefineSettings();
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade) return;
+  backup_ext::ForgetTimesAfterCrash();
   backup_ext::RequestSharedState();
   backup_ext::RegisterLauncher();
 }

@@ -9,8 +9,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/catalog.h"
 #include "store/notes.h"
 #include "store/repository.h"
+#include "store/suspects.h"
 #include "verify/verify_run.h"
 
 #include "guard.h"
@@ -41,6 +43,7 @@ std::string Remember(const Repository& repository, const std::string& backup_id,
   note.checked_bytes = result.checked_bytes;
   try {
     AddVerifyNote(repository, backup_id, note);
+    if (note.problems > 0) MarkSuspects(repository, ReadCatalog(repository), backup_id);
   } catch (const Error& error) {
     return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
                        error.message());

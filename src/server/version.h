@@ -48,6 +48,16 @@ inline struct config_generic** AllSettings(int* count) {
 #endif
 }
 
+#if PG_VERSION_NUM >= 170000
+inline void WakeSummarizer() {
+#if PG_VERSION_NUM >= 180000
+  WakeupWalSummarizer();
+#else
+  SetWalSummarizerLatch();
+#endif
+}
+#endif
+
 inline void ReportChecksumFailures(Oid database, int count) {
 #if PG_VERSION_NUM >= 180000
   pgstat_prepare_report_checksum_failure(database);

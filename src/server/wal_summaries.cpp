@@ -9,18 +9,20 @@
 #include <cstring>
 #include <span>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 
 #include "guard.h"
 #include "postgres_headers.h"
+#include "version.h"
 
 namespace backup_ext {
 
 #if PG_VERSION_NUM < 170000
 
 std::optional<ChangedBlocks> ReadWalSummaries(const std::vector<TimelineSpan>&, uint64_t, uint64_t,
-                                              std::string* reason) {
+                                              const std::function<void()>&, std::string* reason) {
   *reason = "this version of PostgreSQL has none";
   return std::nullopt;
 }
@@ -30,6 +32,11 @@ std::optional<ChangedBlocks> ReadWalSummaries(const std::vector<TimelineSpan>&, 
 namespace {
 
 constexpr const char* kDirectory = "pg_wal/summaries";
+constexpr Microseconds kLongestWait = 60 * kMicrosecondsPerSecond;
+// Usually it is done in a moment.
+constexpr int kQuickLooks = 20;
+constexpr long kQuickLookMs = 5;
+constexpr long kLookMs = 50;
 
 struct Summary {
   uint32_t timeline = 0;
@@ -119,14 +126,16 @@ void AddSummary(const Summary& summary, ChangedBlocks* changes) {
     if (!is_there) break;
     const RelationFork relation{locator.spcOid, locator.dbOid, locator.relNumber,
                                 static_cast<uint32_t>(fork)};
-    changes->Limit(relation, limit);
+    // Of other forks nobody asks: their changes are not reliably in the WAL.
+    const bool is_wanted = fork == MAIN_FORKNUM;
+    if (is_wanted) changes->Limit(relation, limit);
     unsigned count = 0;
     do {
       CallPostgres([&] {
         count =
             BlockRefTableReaderGetBlocks(reader, blocks.data(), static_cast<int>(blocks.size()));
       });
-      changes->Add(relation, std::span(blocks).first(count));
+      if (is_wanted) changes->Add(relation, std::span(blocks).first(count));
     } while (count > 0);
   }
   CallPostgres([&] { DestroyBlockRefTableReader(reader); });
@@ -138,22 +147,44 @@ bool IsSummarizing() {
   return is_on;
 }
 
+// Not WaitForWalSummarization(): that waits as long as there is any progress, in backup mode and
+// with the slot standing still. Behind a long backlog files are read sooner than it is done.
+bool WaitUntilSummarized(uint64_t to_lsn, const std::function<void()>& pause_point) {
+  // The checkpoint woke the summarizer before its WAL was flushed: left alone it may sleep on, on
+  // an idle server for up to 30 s. Source: src/backend/postmaster/walsummarizer.c.
+  CallPostgres([] { WakeSummarizer(); });
+  const Microseconds end = MonotonicNow() + kLongestWait;
+  for (int waited = 0;; ++waited) {
+    TimeLineID timeline = 0;
+    XLogRecPtr summarized = InvalidXLogRecPtr, pending = InvalidXLogRecPtr;
+    int pid = 0;
+    CallPostgres([&] { GetWalSummarizerState(&timeline, &summarized, &pending, &pid); });
+    if (summarized >= to_lsn) return true;
+    if (MonotonicNow() >= end || !IsSummarizing()) return false;
+    pause_point();
+    CallPostgres([&] {
+      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                      waited < kQuickLooks ? kQuickLookMs : kLookMs, PG_WAIT_EXTENSION);
+      ResetLatch(MyLatch);
+    });
+  }
+}
+
 }  // namespace
 
 std::optional<ChangedBlocks> ReadWalSummaries(const std::vector<TimelineSpan>& history,
                                               uint64_t from_lsn, uint64_t to_lsn,
+                                              const std::function<void()>& pause_point,
                                               std::string* reason) {
   if (!IsSummarizing()) {
     *reason = "summarize_wal is off";
     return std::nullopt;
   }
   try {
-    // The checkpoint woke the summarizer before its WAL was flushed: left alone it may sleep on, on
-    // an idle server for up to 30 s. Source: src/backend/postmaster/walsummarizer.c.
-    CallPostgres([&] {
-      WakeupWalSummarizer();
-      WaitForWalSummarization(to_lsn);
-    });
+    if (!WaitUntilSummarized(to_lsn, pause_point)) {
+      *reason = "they are far behind";
+      return std::nullopt;
+    }
     const std::vector<Summary> all = ListSummaries();
     ChangedBlocks changes;
     for (const TimelineSpan& span : history) {
@@ -165,7 +196,10 @@ std::optional<ChangedBlocks> ReadWalSummaries(const std::vector<TimelineSpan>& h
         *reason = fmt::format("they do not cover all WAL of timeline {}", span.timeline);
         return std::nullopt;
       }
-      for (const Summary& summary : *covering) AddSummary(summary, &changes);
+      for (const Summary& summary : *covering) {
+        pause_point();
+        AddSummary(summary, &changes);
+      }
     }
     changes.Seal();
     return changes;

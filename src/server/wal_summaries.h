@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,10 +13,11 @@
 namespace backup_ext {
 
 // Every block that WAL from `from_lsn` to `to_lsn` names, along `history` (oldest timeline first).
-// Waits until the server has summarized up to `to_lsn`; can be cancelled, so no thread may live
-// yet. Nothing when the summaries do not cover all of it without a gap: `*reason` says why.
+// Waits up to a minute until the server has summarized up to `to_lsn`; can be cancelled, so no
+// thread may live yet. Nothing when the summaries do not cover all of it without a gap: `*reason`
+// says why.
 [[nodiscard]] std::optional<ChangedBlocks> ReadWalSummaries(
     const std::vector<TimelineSpan>& history, uint64_t from_lsn, uint64_t to_lsn,
-    std::string* reason);
+    const std::function<void()>& pause_point, std::string* reason);
 
 }  // namespace backup_ext

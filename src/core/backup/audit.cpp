@@ -69,22 +69,23 @@ void Auditor::Check(const AuditedFile& file, const ReadableFile& readable, uint6
     const uint64_t lsn = PageView(bytes).lsn();
     // Changed since this backup began: replay brings that to whichever page was taken.
     if (lsn >= setup_.start_lsn || !IsClaimed(file, readable, page, bytes)) continue;
-    const std::optional<uint64_t> before = LsnInParent(file.parent, page);
+    const std::optional<uint64_t> before = LsnInParent(file, page);
     if (before && *before != lsn) setup_.findings->Add(std::string(readable.path), page);
   }
 }
 
-std::optional<uint64_t> Auditor::LsnInParent(const ParentFile& parent, uint64_t page) {
-  const PageMap& map = parent.entry.map;
-  if (parent_ != &parent || page < run_begin_) {
-    parent_ = &parent;
+std::optional<uint64_t> Auditor::LsnInParent(const AuditedFile& file, uint64_t page) {
+  const PageMap& map = file.parent.entry.map;
+  // By number: another file may lie where one that is done with lay in memory.
+  if (file_ != file.number || page < run_begin_) {
+    file_ = file.number;
     run_ = 0;
     run_begin_ = 0;
   }
   while (run_ < map.runs.size() && page >= run_begin_ + map.runs[run_].units) {
     run_begin_ += map.runs[run_++].units;
   }
-  if (run_ == map.runs.size()) return std::nullopt;
+  if (run_ >= map.runs.size()) return std::nullopt;
   const PageRun& run = map.runs[run_];
   try {
     const FrameRef& frame = map.frames.at(run.frame);

@@ -48,6 +48,7 @@ struct AuditSetup {
 // What would have been believed of a main fork, and of what.
 struct AuditedFile {
   ParentFile parent;
+  uint64_t number = 0;    // tells the files of a run apart: 1, 2, ...
   bool is_whole = false;  // the file would not even have been opened
   PageProof proof;
 };
@@ -67,12 +68,12 @@ class Auditor {
  private:
   [[nodiscard]] bool IsClaimed(const AuditedFile& file, const ReadableFile& readable, uint64_t page,
                                ByteSpan bytes) const;
-  [[nodiscard]] std::optional<uint64_t> LsnInParent(const ParentFile& parent, uint64_t page);
+  [[nodiscard]] std::optional<uint64_t> LsnInParent(const AuditedFile& file, uint64_t page);
 
   const AuditSetup setup_;
   FrameSource frames_;
   // The run that the last page was found in: pages come in order.
-  const ParentFile* parent_ = nullptr;
+  uint64_t file_ = 0;
   size_t run_ = 0;
   uint64_t run_begin_ = 0;
 };

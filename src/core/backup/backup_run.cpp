@@ -168,6 +168,7 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
   ClosePacks(&state_->environment, &state_->loop);
   const StoredManifest manifest = CommitManifest(&state_->manifest, section);
   FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs, manifest, record);
+  CheckPacksAreThere(state_->repository, *record, [this] { state_->loop.Turn(); });
   // The last moment at which a cancel is heard: with the next step the backup exists.
   state_->loop.PauseNow();
   lock.Check();
@@ -179,11 +180,11 @@ bool BackupRun::KeepInterrupted(BackupRecord* record, const WriterLock& lock) {
   state_->environment.stop = true;
   state_->loop.Stop();
   state_->wal.Stop();
+  for (Worker& worker : state_->environment.workers) worker.packs.Close();
   if (state_->packs.WrittenBytes() < state_->options.keep_interrupted_from_bytes) return false;
   state_->copier->WriteFinishedOfInterrupted();
   // Some of the manifest may be damaged pages: what goes on from it would not know.
   if (!state_->cluster.damage.empty()) return false;
-  for (Worker& worker : state_->environment.workers) worker.packs.Close();
   const SecondSection nothing;
   const StoredManifest manifest = CommitManifest(&state_->manifest, nothing);
   FillRecord(state_->options.backup_id, state_->cluster, nothing, state_->packs, manifest, record);

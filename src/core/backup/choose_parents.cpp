@@ -24,7 +24,8 @@ class Chooser {
         catalog_(ReadCatalog(repository)),
         interrupted_(ReadInterrupted(repository)) {
     for (const BackupRecord& record : catalog_.backups) {
-      if (!IsFoundDamaged(record)) continue;
+      const BackupNotes notes = ReadNotes(repository, record.backup_id);
+      if (!IsFoundDamaged(notes) && !IsSuspect(notes)) continue;
       for (const PackUse& use : record.packs) suspect_packs_.insert(use.pack);
     }
   }
@@ -107,13 +108,8 @@ class Chooser {
     candidate.stop_timeline = record.timeline;
     candidate.stop_lsn = record.stop_lsn;
     candidate.is_remembered = request_.remembered.contains(record.backup_id);
-    candidate.is_found_damaged = IsFoundDamaged(record);
+    candidate.is_found_damaged = IsFoundDamaged(ReadNotes(repository_, record.backup_id));
     return candidate;
-  }
-
-  bool IsFoundDamaged(const BackupRecord& record) const {
-    const BackupNotes notes = ReadNotes(repository_, record.backup_id);
-    return notes.verify && notes.verify->problems > 0;
   }
 
   // A backup that refers to what is not there could never be restored.
@@ -123,7 +119,7 @@ class Chooser {
       for (const PackUse& use : record.packs) {
         // What was found damaged may lie in it, and nothing of this backup was read since.
         if (suspect_packs_.contains(use.pack)) {
-          return "refers to what was found damaged when an earlier backup was verified";
+          return "refers to what was found damaged in another backup";
         }
         const auto pack = repository_.store().Open(PackName(use.pack));
         if (!pack) return fmt::format("lacks pack \"{}\"", PackName(use.pack));
@@ -144,7 +140,7 @@ class Chooser {
   const std::function<void()>& pause_point_;
   const Catalog catalog_;
   const std::vector<BackupRecord> interrupted_;
-  std::set<PackId> suspect_packs_;  // of backups that were found damaged
+  std::set<PackId> suspect_packs_;  // of backups that were found damaged, or share packs of such
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ constexpr size_t kBatchFiles = 512;
 // What may be under way: about 5 MB of entries and as much of page maps.
 constexpr size_t kWindowFiles = 8192;
 constexpr uint64_t kWindowBytes = 16ULL * 1024 * 1024 * 1024;
+// Scattered maps of files that nobody opens pile up fast behind one that is long in reading.
+constexpr uint64_t kWindowHeldBytes = 64ULL * 1024 * 1024;
 
 // The pg_tblspc/<oid> of a path below it; empty for any other.
 std::string TablespaceOf(const std::string& path) {
@@ -91,7 +93,7 @@ void ClusterCopier::DispatchFile(ScannedEntry scanned) {
   std::optional<AuditedFile> audited;
   if (auto earlier = audited_->Find(scanned.entry.path);
       earlier && scanned.relation && scanned.relation->fork == Fork::kMain) {
-    audited.emplace(AuditedFile{*std::move(earlier), false, {}});
+    audited.emplace(AuditedFile{*std::move(earlier), ++audited_files_, false, {}});
   }
   const auto shared = [&]() -> std::shared_ptr<const ParentFile> {
     return parent ? std::make_shared<const ParentFile>(*std::move(parent)) : nullptr;
@@ -139,7 +141,8 @@ void ClusterCopier::PostBatch() {
 
 void ClusterCopier::WaitForWindow() {
   const auto is_full = [this] {
-    return queue_->size() >= kWindowFiles || queue_->weight_bytes() >= kWindowBytes;
+    return queue_->size() >= kWindowFiles || queue_->weight_bytes() >= kWindowBytes ||
+           queue_->held_bytes() >= kWindowHeldBytes;
   };
   if (!is_full()) return;
   // The oldest slot may be in the batch.

@@ -69,6 +69,7 @@ class ClusterCopier {
   ParentFiles* audited_;  // what a full backup compares with; empty else
   ManifestBuilder* manifest_;
   CopiedCluster* result_;
+  uint64_t audited_files_ = 0;
   std::vector<SmallFile> batch_;
   uint64_t batch_bytes_ = 0;
 };

@@ -6,10 +6,20 @@
 #include "base/error.h"
 
 namespace backup_ext {
+namespace {
+
+uint64_t MemoryOf(const Outcome& outcome) {
+  if (!outcome.copied) return 0;
+  const PageMap& map = outcome.copied->entry.map;
+  return map.frames.capacity() * sizeof(FrameRef) + map.runs.capacity() * sizeof(PageRun) +
+         map.all_visible.capacity();
+}
+
+}  // namespace
 
 uint64_t EntryQueue::Begin(uint64_t weight_bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  slots_.push_back({weight_bytes, std::nullopt});
+  slots_.push_back({weight_bytes, 0, std::nullopt});
   weight_bytes_ += weight_bytes;
   return first_ + slots_.size() - 1;
 }
@@ -19,7 +29,10 @@ void EntryQueue::Finish(uint64_t slot, Outcome outcome) {
   if (slot < first_ || slot - first_ >= slots_.size() || slots_[slot - first_].outcome) {
     throw Error(ErrorCode::kInternal, "an entry of the backup was finished twice");
   }
-  slots_[slot - first_].outcome = std::move(outcome);
+  Slot& finished = slots_[slot - first_];
+  finished.held_bytes = MemoryOf(outcome);
+  held_bytes_ += finished.held_bytes;
+  finished.outcome = std::move(outcome);
 }
 
 std::optional<Outcome> EntryQueue::TakeNext() {
@@ -39,6 +52,7 @@ std::optional<Outcome> EntryQueue::TakeNextFinished() {
 std::optional<Outcome> EntryQueue::TakeFrontLocked() {
   std::optional<Outcome> outcome = std::move(slots_.front().outcome);
   weight_bytes_ -= slots_.front().weight_bytes;
+  held_bytes_ -= slots_.front().held_bytes;
   slots_.pop_front();
   ++first_;
   return outcome;
@@ -47,6 +61,11 @@ std::optional<Outcome> EntryQueue::TakeFrontLocked() {
 size_t EntryQueue::size() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return slots_.size();
+}
+
+uint64_t EntryQueue::held_bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return held_bytes_;
 }
 
 uint64_t EntryQueue::weight_bytes() const {

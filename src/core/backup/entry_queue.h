@@ -41,10 +41,13 @@ class EntryQueue {
   // Slots begun and not taken yet, and their weight.
   [[nodiscard]] size_t size() const;
   [[nodiscard]] uint64_t weight_bytes() const;
+  // Memory of the page maps of those that are finished.
+  [[nodiscard]] uint64_t held_bytes() const;
 
  private:
   struct Slot {
     uint64_t weight_bytes = 0;
+    uint64_t held_bytes = 0;
     std::optional<Outcome> outcome;
   };
   [[nodiscard]] std::optional<Outcome> TakeFrontLocked();
@@ -53,6 +56,7 @@ class EntryQueue {
   std::deque<Slot> slots_;
   uint64_t first_ = 0;  // the number of slots_.front()
   uint64_t weight_bytes_ = 0;
+  uint64_t held_bytes_ = 0;
 };
 
 }  // namespace backup_ext

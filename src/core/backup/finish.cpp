@@ -15,6 +15,12 @@
 #include "store/catalog.h"
 
 namespace backup_ext {
+namespace {
+
+// Nobody can interrupt a removal at the end of a run: of very much the rest is for the next one.
+constexpr size_t kRemovedAtOnce = 1000;
+
+}  // namespace
 
 StoredObjects::StoredObjects(const Repository& repository, std::string backup_id)
     : repository_(repository), backup_id_(std::move(backup_id)) {
@@ -47,8 +53,27 @@ void StoredObjects::Remove() const {
   ObjectStore& store = repository_.store();
   store.Delete(RecordName(backup_id_));
   store.Delete(InterruptedName(backup_id_));
+  size_t left = kRemovedAtOnce;
   for (const std::string& prefix : {BackupPrefix(backup_id_), PackPrefix(backup_id_)}) {
-    for (const ObjectInfo& object : store.List(prefix)) store.Delete(object.name);
+    for (const ObjectInfo& object : store.List(prefix)) {
+      if (left-- == 0) return;
+      store.Delete(object.name);
+    }
+  }
+}
+
+void CheckPacksAreThere(const Repository& repository, const BackupRecord& record,
+                        const std::function<void()>& pause_point) {
+  for (const PackUse& use : record.packs) {
+    const auto pack = repository.store().Open(PackName(use.pack));
+    if (pack == nullptr || pack->size_bytes() != use.size_bytes) {
+      throw Error(ErrorCode::kIo,
+                  fmt::format("pack \"{}\" is not there any more", PackName(use.pack)),
+                  "Another process removed it while this backup was taken: this one may have lost "
+                  "its lock.",
+                  "Take the backup again. Look at the file system that holds the repository.");
+    }
+    pause_point();
   }
 }
 

@@ -1,6 +1,7 @@
 // The end of a backup, step by step: what is known late, packs, manifest, record.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -60,6 +61,11 @@ void ClosePacks(CopyEnvironment* environment, RunLoop* loop);
 
 [[nodiscard]] StoredManifest CommitManifest(ManifestBuilder* manifest,
                                             const SecondSection& section);
+
+// Each pack that the record lists is there, in its whole size. A holder whose lock ended without
+// its knowledge (a suspended machine, NFS) must not commit what another swept. Throws Error(kIo).
+void CheckPacksAreThere(const Repository& repository, const BackupRecord& record,
+                        const std::function<void()>& pause_point);
 
 // Everything in the record that only the storage side knows.
 void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,

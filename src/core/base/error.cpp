@@ -15,6 +15,11 @@ ErrorCode CodeOfErrno(int error_number) {
     case ENOSPC:
     case EDQUOT:
       return ErrorCode::kNoSpace;
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+      return ErrorCode::kNoResources;
     case EACCES:
     case EPERM:
     case EROFS:
@@ -45,6 +50,8 @@ std::string_view SqlState(ErrorCode code) {
       return "42501";  // insufficient_privilege
     case ErrorCode::kNoSpace:
       return "53100";  // disk_full
+    case ErrorCode::kNoResources:
+      return "53000";  // insufficient_resources
     case ErrorCode::kIo:
       return "58030";  // io_error
     case ErrorCode::kNoRepository:

@@ -17,6 +17,7 @@ enum class ErrorCode {
   kAlreadyExists,          // a name that is taken, a directory that is not empty
   kPermissionDenied,       // the operating system refuses
   kNoSpace,                // a file system is full, or would be
+  kNoResources,            // no memory, no descriptor, no thread is left
   kIo,                     // any other failure of the operating system
   kNoRepository,           // the repository is not there
   kWrongCluster,           // the repository belongs to another cluster
@@ -58,8 +59,9 @@ class Error : public std::exception {
 };
 
 // `could not <attempt>: <strerror>`, with the code that fits `error_number`
-// (ENOSPC, EDQUOT -> kNoSpace; EACCES, EPERM, EROFS -> kPermissionDenied; ENOENT -> kNotFound;
-// EEXIST, ENOTEMPTY -> kAlreadyExists; any other -> kIo).
+// (ENOSPC, EDQUOT -> kNoSpace; ENOMEM, EMFILE, ENFILE, EAGAIN -> kNoResources; EACCES, EPERM,
+// EROFS -> kPermissionDenied; ENOENT -> kNotFound; EEXIST, ENOTEMPTY -> kAlreadyExists; any other
+// -> kIo).
 // Thread-safe.
 [[nodiscard]] Error SystemError(std::string_view attempt, int error_number);
 

@@ -4,6 +4,19 @@
 #include <algorithm>
 
 namespace backup_ext {
+namespace {
+
+// Hot blocks are named by every summary of a week: doubles must go while they come.
+constexpr size_t kDoublesAllowed = 4096;
+
+void RemoveDoubles(ForkChanges* changes) {
+  std::ranges::sort(changes->blocks);
+  changes->blocks.erase(std::unique(changes->blocks.begin(), changes->blocks.end()),
+                        changes->blocks.end());
+  changes->distinct = changes->blocks.size();
+}
+
+}  // namespace
 
 void ChangedBlocks::Limit(const RelationFork& fork, uint32_t limit_block) {
   ForkChanges& changes = forks_[fork];
@@ -13,13 +26,12 @@ void ChangedBlocks::Limit(const RelationFork& fork, uint32_t limit_block) {
 void ChangedBlocks::Add(const RelationFork& fork, std::span<const uint32_t> blocks) {
   ForkChanges& changes = forks_[fork];
   changes.blocks.insert(changes.blocks.end(), blocks.begin(), blocks.end());
+  if (changes.blocks.size() > 2 * changes.distinct + kDoublesAllowed) RemoveDoubles(&changes);
 }
 
 void ChangedBlocks::Seal() {
   for (auto& [fork, changes] : forks_) {
-    std::ranges::sort(changes.blocks);
-    changes.blocks.erase(std::unique(changes.blocks.begin(), changes.blocks.end()),
-                         changes.blocks.end());
+    RemoveDoubles(&changes);
     changes.blocks.shrink_to_fit();
   }
 }

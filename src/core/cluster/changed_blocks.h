@@ -1,5 +1,5 @@
 // What WAL summaries say was changed between two LSNs: plain values, filled by the server, asked by
-// the backup. Memory: 4 bytes for each changed block.
+// the backup. Memory: at most 12 bytes for each changed block while it is filled, 4 afterwards.
 //
 // Source of the rules: src/backend/backup/basebackup_incremental.c, GetFileBackupMethod(), and
 // src/include/common/blkreftable.h.
@@ -36,6 +36,7 @@ struct ForkChanges {
   // not in `blocks` is not what it was. 0: created, dropped or truncated to nothing.
   uint32_t limit_block = kNoLimit;
   std::vector<uint32_t> blocks;  // ascending once Seal() was called
+  size_t distinct = 0;           // of `blocks`, when doubles were last removed
 };
 
 class ChangedBlocks {

@@ -12,6 +12,10 @@ namespace {
 constexpr size_t kSystemIdentifierOffset = 0;
 constexpr size_t kControlVersionOffset = 8;
 constexpr size_t kCatalogVersionOffset = 12;
+constexpr size_t kStateOffset = 16;
+
+constexpr uint32_t kShutDown = 1;
+constexpr uint32_t kShutDownInRecovery = 2;
 
 // The struct never outgrows a sector, PG_CONTROL_MAX_SAFE_SIZE: its CRC lies at 288 in version 15.
 constexpr size_t kFirstCrcOffset = 200;
@@ -39,12 +43,17 @@ bool HoldsItsCrc(ByteSpan bytes) {
 
 }  // namespace
 
+bool WasShutDown(const ControlFile& file) {
+  return file.state == kShutDown || file.state == kShutDownInRecovery;
+}
+
 std::optional<ControlFile> ParseControlFile(ByteSpan bytes) {
   if (bytes.size() != kControlFileBytes) return std::nullopt;
   const ControlFile file = {
       .system_identifier = ReadAt<uint64_t>(bytes, kSystemIdentifierOffset),
       .control_version = ReadAt<uint32_t>(bytes, kControlVersionOffset),
       .catalog_version = ReadAt<uint32_t>(bytes, kCatalogVersionOffset),
+      .state = ReadAt<uint32_t>(bytes, kStateOffset),
   };
   if (file.system_identifier == 0 || file.control_version < kOldestControlVersion ||
       file.control_version > kNewestControlVersion || !HoldsItsCrc(bytes)) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "format/names.h"
+#include "store/suspects.h"
 
 namespace backup_ext {
 namespace {
@@ -23,12 +24,11 @@ PinState PinStateOf(const BackupNotes& notes) {
 }
 
 RetentionBackup Describe(const BackupRecord& record, const BackupNotes& notes) {
-  const bool found_damaged = notes.verify && notes.verify->problems > 0;
   return {.backup_id = record.backup_id,
           .started_at = record.started_at,
           .finished_at = record.finished_at,
           .scheduled = record.trigger == "schedule",
-          .good = record.state == "complete" && !found_damaged,
+          .good = record.state == "complete" && !IsFoundDamaged(notes),
           .pin = PinStateOf(notes),
           .pinned_until = notes.pin ? notes.pin->pinned_until : 0};
 }
@@ -79,8 +79,31 @@ bool ConcernsOneBackup(ErrorCode code) {
          code == ErrorCode::kDamaged || code == ErrorCode::kNotFound;
 }
 
-void RemoveOne(const Repository& repository, const WriterLock& lock, Catalog* catalog,
-               ExpiryRow* row) {
+// The note that says so goes with it, and its packs may stay. Where there is no room for another
+// note the removal must work all the same.
+void HandOnDamage(const Repository& repository, const Catalog& catalog, const std::string& id) {
+  if (!IsFoundDamaged(ReadNotes(repository, id))) return;
+  try {
+    MarkSuspects(repository, catalog, id);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoSpace) throw;
+  }
+}
+
+// Why it stays after all; empty: it may go. Others may have been found damaged or pinned since the
+// decision; now that it is held alone, nothing can come any more.
+std::string WhyItStays(const Repository& repository, const Catalog& catalog,
+                       const RetentionRules& rules, const std::string& id) {
+  const std::vector<BackupOutlook> outlooks = JudgeBackups(repository, catalog, rules);
+  for (size_t i = 0; i < outlooks.size(); ++i) {
+    if (catalog.backups[i].backup_id != id) continue;
+    return outlooks[i].decision.keep ? outlooks[i].decision.because : std::string();
+  }
+  return {};
+}
+
+void RemoveOne(const Repository& repository, const WriterLock& lock, const RetentionRules& rules,
+               const std::function<void()>& pause_point, Catalog* catalog, ExpiryRow* row) {
   row->removed = false;
   try {
     lock.Check();
@@ -90,12 +113,12 @@ void RemoveOne(const Repository& repository, const WriterLock& lock, Catalog* ca
       row->because = kIsRead;
       return;
     }
-    // A pin may have come since the decision; none can come any more.
-    if (IsPinned(ReadNotes(repository, row->backup_id), Now())) {
-      row->because = "it is pinned";
+    if (std::string why = WhyItStays(repository, *catalog, rules, row->backup_id); !why.empty()) {
+      row->because = std::move(why);
       return;
     }
-    row->freed_bytes = RemoveBackup(repository, *hold, catalog);
+    HandOnDamage(repository, *catalog, row->backup_id);
+    row->freed_bytes = RemoveBackup(repository, *hold, catalog, pause_point);
     row->removed = true;
   } catch (const Error& error) {
     if (!ConcernsOneBackup(error.code())) throw;
@@ -174,16 +197,19 @@ std::vector<ExpiryRow> ExpireBackups(const Repository& repository, const WriterL
   for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
     if (!row->removed) continue;
     pause_point();
-    RemoveOne(repository, lock, &catalog, &*row);
+    RemoveOne(repository, lock, rules, pause_point, &catalog, &*row);
   }
   pause_point();
   // After a failure nobody knows what of it would come back at a power cut: the next run sweeps.
-  if (std::ranges::none_of(rows, &ExpiryRow::has_failed)) SweepUnreferenced(repository);
+  if (std::ranges::none_of(rows, &ExpiryRow::has_failed)) {
+    SweepUnreferenced(repository, pause_point);
+  }
   return rows;
 }
 
 std::string DropBackup(const Repository& repository, const WriterLock& lock,
-                       std::string_view backup_id, bool force) {
+                       std::string_view backup_id, bool force,
+                       const std::function<void()>& pause_point) {
   Catalog catalog = ReadCatalog(repository);
   const bool is_unreadable =
       std::ranges::count(catalog.unreadable, backup_id, &UnreadableRecord::backup_id) > 0;
@@ -198,7 +224,8 @@ std::string DropBackup(const Repository& repository, const WriterLock& lock,
     RefuseNewestGood(id, catalog, ReadAllNotes(repository, catalog));
   }
   lock.Check();
-  RemoveBackup(repository, *hold, &catalog);
+  HandOnDamage(repository, catalog, id);
+  RemoveBackup(repository, *hold, &catalog, pause_point);
   return id;
 }
 

@@ -40,8 +40,9 @@ struct ExpiryRow {
 
 // Removes, oldest first, and then sweeps. One backup that cannot be removed (somebody reads it, the
 // operating system refuses) does not keep the others from going. `pause_point` is called before
-// each removal, between which nothing is half done, and may throw. Returns the rows of the plan as
-// they came true. The caller holds `lock`.
+// each removal, between which nothing is half done, and may throw; in a very large one also in
+// between, and then what is left of it is in no list and goes with the next run. Returns the rows
+// of the plan as they came true. The caller holds `lock`.
 [[nodiscard]] std::vector<ExpiryRow> ExpireBackups(const Repository& repository,
                                                    const WriterLock& lock,
                                                    const RetentionRules& rules,
@@ -52,6 +53,7 @@ struct ExpiryRow {
 // read unless `force` is set; Error(kLocked) while it is read; Error(kNotFound). `backup_id` may be
 // "latest". Returns the id. The caller holds `lock`.
 std::string DropBackup(const Repository& repository, const WriterLock& lock,
-                       std::string_view backup_id, bool force);
+                       std::string_view backup_id, bool force,
+                       const std::function<void()>& pause_point);
 
 }  // namespace backup_ext

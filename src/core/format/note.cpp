@@ -12,6 +12,8 @@ namespace {
 constexpr uint32_t kNoteVersion = 1;
 constexpr std::string_view kPin = "pin note";
 constexpr std::string_view kVerify = "verify note";
+constexpr std::string_view kAudit = "audit note";
+constexpr std::string_view kSuspect = "suspect note";
 constexpr std::string_view kForEver = "infinity";
 
 Json NewNote(Microseconds made_at) {
@@ -74,6 +76,32 @@ VerifyNote DecodeVerifyNote(std::string_view text) {
           .problems = fields.U64("problems"),
           .first_problem = fields.Text("first_problem"),
           .checked_bytes = fields.U64("checked_bytes")};
+}
+
+std::string EncodeAuditNote(const AuditNote& note) {
+  Json object = NewNote(note.made_at);
+  PutText("findings", note.findings, &object);
+  return SealJson(object);
+}
+
+AuditNote DecodeAuditNote(std::string_view text) {
+  const Json object = OpenSealedJson(text, kAudit);
+  const JsonFields fields(object, kAudit);
+  CheckVersion(fields, kAudit);
+  return {.made_at = fields.Time("made_at"), .findings = fields.Text("findings")};
+}
+
+std::string EncodeSuspectNote(const SuspectNote& note) {
+  Json object = NewNote(note.made_at);
+  object["damaged_backup_id"] = note.damaged_backup_id;
+  return SealJson(object);
+}
+
+SuspectNote DecodeSuspectNote(std::string_view text) {
+  const Json object = OpenSealedJson(text, kSuspect);
+  const JsonFields fields(object, kSuspect);
+  CheckVersion(fields, kSuspect);
+  return {.made_at = fields.Time("made_at"), .damaged_backup_id = fields.Text("damaged_backup_id")};
 }
 
 }  // namespace backup_ext

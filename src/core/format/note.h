@@ -35,10 +35,30 @@ struct VerifyNote {
   bool operator==(const VerifyNote&) const = default;
 };
 
+// "audit": a full backup found that this one does not hold what the cluster held. A verify cannot
+// see that: what is stored is whole, but it is the wrong page. No later note takes it back.
+struct AuditNote {
+  Microseconds made_at = 0;
+  std::string findings;  // `3 pages differ: base/5/16384 block 7, ...`
+  bool operator==(const AuditNote&) const = default;
+};
+
+// "suspect": it refers to a pack of a backup that was found damaged. A later verify that finds it
+// sound takes that back.
+struct SuspectNote {
+  Microseconds made_at = 0;
+  std::string damaged_backup_id;
+  bool operator==(const SuspectNote&) const = default;
+};
+
 [[nodiscard]] std::string EncodePinNote(const PinNote& note);
 [[nodiscard]] std::string EncodeVerifyNote(const VerifyNote& note);
+[[nodiscard]] std::string EncodeAuditNote(const AuditNote& note);
+[[nodiscard]] std::string EncodeSuspectNote(const SuspectNote& note);
 // Throw Error(kDamaged) and Error(kUnsupportedFormat); unknown fields are ignored.
 [[nodiscard]] PinNote DecodePinNote(std::string_view text);
 [[nodiscard]] VerifyNote DecodeVerifyNote(std::string_view text);
+[[nodiscard]] AuditNote DecodeAuditNote(std::string_view text);
+[[nodiscard]] SuspectNote DecodeSuspectNote(std::string_view text);
 
 }  // namespace backup_ext

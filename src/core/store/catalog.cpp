@@ -101,6 +101,21 @@ uint64_t DeleteObject(ObjectStore* store, const ObjectInfo& object) {
   return store->Delete(object.name) ? object.size_bytes : 0;
 }
 
+// A removal of ordinary size is never cut in two.
+constexpr size_t kRemovalsBetweenPauses = 100;
+
+class Pauses {
+ public:
+  explicit Pauses(const std::function<void()>& pause_point) : pause_point_(pause_point) {}
+  void Next() {
+    if (pause_point_ && ++count_ % kRemovalsBetweenPauses == 0) pause_point_();
+  }
+
+ private:
+  const std::function<void()>& pause_point_;
+  size_t count_ = 0;
+};
+
 // Everything below backups/<id>/. The record is gone already.
 uint64_t DeleteBackupObjects(ObjectStore* store, const std::string& backup_id) {
   uint64_t freed_bytes = 0;
@@ -114,10 +129,11 @@ uint64_t DeleteBackupObjects(ObjectStore* store, const std::string& backup_id) {
 
 // The packs of a backup that is gone, but for those in `kept`. What is no pack stays: we did not
 // put it there.
-uint64_t DeletePacks(ObjectStore* store, const std::string& backup_id,
-                     const std::set<PackId>& kept) {
+uint64_t DeletePacks(ObjectStore* store, const std::string& backup_id, const std::set<PackId>& kept,
+                     Pauses* pauses) {
   uint64_t freed_bytes = 0;
   for (const ObjectInfo& object : store->List(PackPrefix(backup_id))) {
+    pauses->Next();
     const std::optional<PackId> pack = ParsePackName(object.name);
     if (pack && !kept.contains(*pack)) freed_bytes += DeleteObject(store, object);
   }
@@ -142,7 +158,8 @@ std::set<PackId> KeptPacks(const Repository& repository, const std::vector<Backu
   return packs;
 }
 
-uint64_t RemoveObjects(const Repository& repository, const std::string& id, Catalog* catalog) {
+uint64_t RemoveObjects(const Repository& repository, const std::string& id, Catalog* catalog,
+                       const std::function<void()>& pause_point) {
   ObjectStore& store = repository.store();
   uint64_t freed_bytes = 0;
   for (const ObjectInfo& object : store.List(BackupPrefix(id))) freed_bytes += object.size_bytes;
@@ -159,10 +176,12 @@ uint64_t RemoveObjects(const Repository& repository, const std::string& id, Cata
   // A record that cannot be read may list any pack; the next sweep without one removes them.
   if (!catalog->unreadable.empty()) return freed_bytes;
   const std::set<PackId> kept = KeptPacks(repository, catalog->backups);
-  freed_bytes += DeletePacks(&store, id, kept);
+  Pauses pauses(pause_point);
+  freed_bytes += DeletePacks(&store, id, kept, &pauses);
   // Those of other backups that are gone and left them to this one.
   for (const PackUse& use : listed) {
     if (kept.contains(use.pack)) continue;
+    pauses.Next();
     const std::string name = PackName(use.pack);
     freed_bytes += DeleteObject(&store, {.name = name, .size_bytes = SizeOf(&store, name)});
   }
@@ -236,15 +255,16 @@ void CommitInterrupted(const Repository& repository, const BackupRecord& record)
   repository.store().Put(InterruptedName(record.backup_id), AsBytes(EncodeRecord(record)));
 }
 
-void DropInterrupted(const Repository& repository) {
+void DropInterrupted(const Repository& repository, const std::function<void()>& pause_point) {
   for (const BackupRecord& record : ReadInterrupted(repository)) {
     repository.store().Delete(InterruptedName(record.backup_id));
   }
-  SweepUnreferenced(repository);
+  SweepUnreferenced(repository, pause_point);
 }
 
-uint64_t RemoveBackup(const Repository& repository, const RemovalHold& hold, Catalog* catalog) {
-  return RemoveObjects(repository, hold.backup_id(), catalog);
+uint64_t RemoveBackup(const Repository& repository, const RemovalHold& hold, Catalog* catalog,
+                      const std::function<void()>& pause_point) {
+  return RemoveObjects(repository, hold.backup_id(), catalog, pause_point);
 }
 
 uint64_t RemoveBackup(const Repository& repository, std::string_view backup_id) {
@@ -255,7 +275,7 @@ uint64_t RemoveBackup(const Repository& repository, std::string_view backup_id) 
   if (!hold && repository.store().Open(RecordName(backup_id)) != nullptr) {
     throw BackupIsHeld(backup_id);
   }
-  return RemoveObjects(repository, std::string(backup_id), &catalog);
+  return RemoveObjects(repository, std::string(backup_id), &catalog, {});
 }
 
 std::vector<uint64_t> BytesToFree(const Repository& repository, const Catalog& catalog,
@@ -288,7 +308,7 @@ std::vector<uint64_t> BytesToFree(const Repository& repository, const Catalog& c
   return freed;
 }
 
-uint64_t SweepUnreferenced(const Repository& repository) {
+uint64_t SweepUnreferenced(const Repository& repository, const std::function<void()>& pause_point) {
   ObjectStore& store = repository.store();
   store.SweepTemporaries();
   const Catalog catalog = ReadCatalog(repository);
@@ -307,11 +327,14 @@ uint64_t SweepUnreferenced(const Repository& repository) {
   };
 
   uint64_t freed_bytes = 0;
+  Pauses pauses(pause_point);
   for (const std::string& id : store.ListNames(std::string(kBackupsPrefix))) {
+    pauses.Next();
     if (IsBackupId(id) && !is_kept(id)) freed_bytes += DeleteBackupObjects(&store, id);
   }
   for (const std::string& id : store.ListNames(std::string(kPacksPrefix))) {
-    if (IsBackupId(id) && !has_record(id)) freed_bytes += DeletePacks(&store, id, listed);
+    if (!IsBackupId(id) || has_record(id)) continue;
+    freed_bytes += DeletePacks(&store, id, listed, &pauses);
   }
   return freed_bytes;
 }

@@ -334,8 +334,11 @@ class DirectoryStore : public ObjectStore {
   [[nodiscard]] std::string Describe() const override { return root_->path(); }
 
  private:
-  // What else lies in the directory (lost+found, what others put there) is not ours to see.
-  static bool IsListed(const std::string& name) { return IsObjectName(name) && !IsReserved(name); }
+  // What else lies in the directory (lost+found, what others put there) is not ours to see. Nor is
+  // what begins with a dot: an NFS client keeps a file that was removed while it is open as .nfs...
+  static bool IsListed(const std::string& name) {
+    return IsObjectName(name) && !IsReserved(name) && !LastPart(name).starts_with('.');
+  }
 
   // `prefix` is empty or ends with '/'.
   void ListDirectory(const std::string& prefix, std::vector<ObjectInfo>* objects,

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kPinKind = "pin";
 constexpr std::string_view kVerifyKind = "verify";
+constexpr std::string_view kAuditKind = "audit";
+constexpr std::string_view kSuspectKind = "suspect";
 constexpr uint64_t kNoteLimitBytes = 1024 * 1024;
 constexpr int kNameAttempts = 100;
 
@@ -83,11 +85,32 @@ void AddNote(const Repository& repository, std::string_view backup_id, std::stri
 BackupNotes ReadNotes(const Repository& repository, std::string_view backup_id) {
   BackupNotes notes;
   bool unreadable_verify = false;
+  bool unreadable_audit = false;
+  bool unreadable_suspect = false;
   notes.pin =
       ReadNewest<PinNote>(repository, backup_id, kPinKind, DecodePinNote, &notes.unreadable_pin);
   notes.verify = ReadNewest<VerifyNote>(repository, backup_id, kVerifyKind, DecodeVerifyNote,
                                         &unreadable_verify);
+  notes.audit =
+      ReadNewest<AuditNote>(repository, backup_id, kAuditKind, DecodeAuditNote, &unreadable_audit);
+  notes.suspect = ReadNewest<SuspectNote>(repository, backup_id, kSuspectKind, DecodeSuspectNote,
+                                          &unreadable_suspect);
+  notes.unreadable_damage = unreadable_verify || unreadable_audit || unreadable_suspect;
   return notes;
+}
+
+bool IsFoundDamaged(const BackupNotes& notes) {
+  return notes.unreadable_damage || notes.audit || (notes.verify && notes.verify->problems > 0);
+}
+
+std::string VerifyVerdict(const BackupNotes& notes) {
+  if (notes.unreadable_damage) return "unreadable";
+  if (IsFoundDamaged(notes)) return "damaged";
+  return notes.verify ? "ok" : "";
+}
+
+bool IsSuspect(const BackupNotes& notes) {
+  return notes.suspect && !(notes.verify && notes.verify->made_at > notes.suspect->made_at);
 }
 
 void AddPinNote(const Repository& repository, std::string_view backup_id, const PinNote& note) {
@@ -97,6 +120,15 @@ void AddPinNote(const Repository& repository, std::string_view backup_id, const 
 void AddVerifyNote(const Repository& repository, std::string_view backup_id,
                    const VerifyNote& note) {
   AddNote(repository, backup_id, kVerifyKind, note, EncodeVerifyNote);
+}
+
+void AddAuditNote(const Repository& repository, std::string_view backup_id, const AuditNote& note) {
+  AddNote(repository, backup_id, kAuditKind, note, EncodeAuditNote);
+}
+
+void AddSuspectNote(const Repository& repository, std::string_view backup_id,
+                    const SuspectNote& note) {
+  AddNote(repository, backup_id, kSuspectKind, note, EncodeSuspectNote);
 }
 
 }  // namespace backup_ext

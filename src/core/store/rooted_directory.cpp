@@ -163,7 +163,14 @@ std::vector<DirectoryEntry> ReadEntries(int directory_fd, const std::string& pat
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;
     unsigned char type = entry->d_type;
-    if (type == DT_UNKNOWN) type = TypeOf(directory_fd, entry->d_name);
+    if (type == DT_UNKNOWN) {
+      errno = 0;
+      type = TypeOf(directory_fd, entry->d_name);
+      // Only what is gone may be passed over: what a listing lacks may be taken for unused.
+      if (type == DT_UNKNOWN && errno != ENOENT) {
+        throw AccessError(fmt::format("read the status of \"{}/{}\"", path, name), errno);
+      }
+    }
     if (type != DT_UNKNOWN) entries.push_back({std::string(name), type});
   }
 }

@@ -94,6 +94,36 @@ TEST_F(AuditTest, FindsAnOldPageThatIsNotTheParents) {
   EXPECT_THAT(FindingsOfFull(), HasSubstr("base/5/16384 block 3"));
 }
 
+// Files come and go in memory while one thread audits: one may lie where another lay, with a map of
+// another shape.
+TEST_F(AuditTest, MistakesNoFileForOneThatLayAtItsPlace) {
+  facts.data_checksums = false;
+  Write("base/5/16383", MakePages(kPages, 0x1000, 1));
+  Write(kPath, MakePages(kPages, 0x1000, 2));
+  for (uint32_t page = 0; page < kPages; ++page) ChangePage(page, 0x2000 + 8 * page);
+  Backup();
+  PackTable packs;
+  ParentFiles parents(repository, {{record, false}}, &packs);
+  AuditFindings findings;
+  Auditor auditor({&repository, &packs, &facts, kFullStart, {}, &findings});
+  std::optional<AuditedFile> file;
+  const auto check = [&](const std::string& path, uint64_t first, uint64_t pages) {
+    const Bytes content = ReadDisk(path);
+    const ReadableFile readable{.path = path, .disk_path = &path};
+    auditor.Check(*file, readable, first,
+                  ByteSpan(content).subspan(first * kTestPageBytes, pages * kTestPageBytes));
+  };
+  file.emplace(AuditedFile{*parents.Find("base/5/16383"), 1, true, {}});
+  check("base/5/16383", 0, 50);
+  file.emplace(AuditedFile{*parents.Find(kPath), 2, true, {}});
+  std::vector<PageRun>& runs = file->parent.entry.map.runs;
+  runs.insert(runs.begin(), {1, runs[0].frame, 0});
+  runs[1].units -= 1;
+  runs[1].first_unit += 1;
+  check(kPath, 50, 50);
+  EXPECT_EQ(findings.Describe(), "");
+}
+
 TEST_F(AuditTest, StoresEverythingAllTheSame) {
   TakeParent();
   const auto run = NewRun();

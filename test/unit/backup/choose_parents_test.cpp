@@ -103,6 +103,21 @@ TEST_F(ChooseParentsTest, PassesOverOnesThatAreNotUsable) {
   EXPECT_THAT(IdsOf(Choose()), ElementsAre(full.backup_id));
 }
 
+TEST_F(ChooseParentsTest, TakesNoneThatIsSuspectUntilItIsFoundSound) {
+  const BackupRecord full = Take(30);
+  AddSuspectNote(repository, full.backup_id, {Now(), NewBackupId(kNow)});
+  ExpectFull("refers to what was found damaged in another backup");
+  AddVerifyNote(repository, full.backup_id, {Now(), 0, "", 1});
+  EXPECT_THAT(IdsOf(Choose()), ElementsAre(full.backup_id));
+}
+
+TEST_F(ChooseParentsTest, TakesNoneThatAnAuditFoundWrong) {
+  const BackupRecord full = Take(30);
+  AddAuditNote(repository, full.backup_id, {Now(), "1 page differs"});
+  AddVerifyNote(repository, full.backup_id, {Now(), 0, "", 1});
+  ExpectFull("was found damaged");
+}
+
 TEST_F(ChooseParentsTest, TellsWhyAFullBackupIsTaken) {
   ExpectFull("there is no full backup yet");
   request.full_interval = 0;

@@ -30,6 +30,16 @@ TEST(ChangedBlocks, AddUpInOrderWithoutDoubles) {
   EXPECT_EQ(changes.Find(kFork)->limit_block, ForkChanges::kNoLimit);
 }
 
+TEST(ChangedBlocks, HoldHotBlocksOnceHoweverOftenTheyAreNamed) {
+  ChangedBlocks changes;
+  std::vector<uint32_t> hot(1000);
+  for (uint32_t i = 0; i < hot.size(); ++i) hot[i] = 7 * i;
+  for (int summary = 0; summary < 1000; ++summary) changes.Add(kFork, hot);
+  EXPECT_LT(changes.Find(kFork)->blocks.size(), 10'000U);
+  changes.Seal();
+  EXPECT_EQ(changes.Find(kFork)->blocks, hot);
+}
+
 TEST(ChangedBlocks, KeepTheLeastLimit) {
   ChangedBlocks changes;
   for (const uint32_t limit : {ForkChanges::kNoLimit, 12U, 5U, 30U, ForkChanges::kNoLimit}) {

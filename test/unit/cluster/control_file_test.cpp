@@ -55,6 +55,18 @@ TEST(ControlFile, SaysWhatPgControldataSays) {
   EXPECT_EQ(file->catalog_version, 202209061U);
 }
 
+// "Database cluster state": 6 is "in production".
+TEST(ControlFile, TellsAnOrderlyShutdown) {
+  constexpr size_t kStateOffset = 16;
+  Bytes bytes = CapturedControlFile();
+  EXPECT_EQ(ParseControlFile(bytes)->state, 6U);
+  for (uint32_t state = 0; state <= 6; ++state) {
+    Put(&bytes, kStateOffset, state);
+    WriteCrc(&bytes, kCrcOffset);
+    EXPECT_EQ(WasShutDown(*ParseControlFile(bytes)), state == 1 || state == 2) << state;
+  }
+}
+
 TEST(ControlFile, RefusesEveryFlippedBit) {
   Bytes bytes = CapturedControlFile();
   for (size_t bit = 0; bit < (kCrcOffset + 4) * 8; ++bit) {

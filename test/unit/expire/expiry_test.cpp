@@ -60,7 +60,7 @@ class ExpiryTest : public testing::Test {
   }
   std::string Drop(const std::string& backup_id, bool force = false) {
     const auto lock = WriterLock::Acquire(repository_, "a test");
-    return DropBackup(repository_, *lock, backup_id, force);
+    return DropBackup(repository_, *lock, backup_id, force, [] {});
   }
   std::set<std::string> Listed() {
     std::set<std::string> ids;
@@ -103,6 +103,33 @@ class ExpiryTest : public testing::Test {
 
 const ExpiryRow& RowOf(const std::vector<ExpiryRow>& rows, const std::string& backup_id) {
   return *std::ranges::find(rows, backup_id, &ExpiryRow::backup_id);
+}
+
+TEST_F(ExpiryTest, LeavesWordOfDamageWhenTheDamagedBackupGoes) {
+  const std::string full = PutBackup(2);
+  const PackId shared = {full, 0, 0};
+  const std::string middle = PutBackup(1, {shared}), apart = PutBackup(1);
+  const std::string newest = PutBackup(0, {shared});
+  AddVerifyNote(repository_, newest, {Now(), 1, "a: b", 1});
+  Drop(newest);
+  EXPECT_TRUE(IsSuspect(ReadNotes(repository_, middle)));
+  EXPECT_TRUE(IsSuspect(ReadNotes(repository_, full)));
+  EXPECT_FALSE(IsSuspect(ReadNotes(repository_, apart)));
+}
+
+// The older ones are kept for its sake, however late it comes out.
+TEST_F(ExpiryTest, RemovesNothingForABackupOfWhichNobodyKnowsWhatWasFound) {
+  const std::string newest = PutBackup(0), old = PutBackup(9);
+  AddVerifyNote(repository_, newest, {Now(), 1, "a: b", 1});
+  for (const ObjectInfo& object : store().List(BackupPrefix(newest))) {
+    if (!object.name.ends_with(".json") || object.name.ends_with("record.json")) continue;
+    const std::string path = location_ + "/" + object.name;
+    std::string text = ReadText(path);
+    text[text.size() / 2] ^= 1;
+    WriteFileDurably(path, AsBytes(text));
+  }
+  static_cast<void>(Expire());
+  EXPECT_THAT(Listed(), testing::UnorderedElementsAre(newest, old));
 }
 
 TEST_F(ExpiryTest, RemovesWhatIsTooOldAndSaysWhy) {

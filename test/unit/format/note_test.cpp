@@ -44,6 +44,13 @@ TEST(Note, AVerifyResultComesBack) {
   EXPECT_EQ(DecodeVerifyNote(EncodeVerifyNote(damaged)), damaged);
 }
 
+TEST(Note, AnAuditAndASuspicionComeBack) {
+  const AuditNote audit{kTime, "3 pages differ: base/1/\xff block 7, ..."};
+  EXPECT_EQ(DecodeAuditNote(EncodeAuditNote(audit)), audit);
+  const SuspectNote suspect{kTime, "20261123-103245-9f3a2c1b"};
+  EXPECT_EQ(DecodeSuspectNote(EncodeSuspectNote(suspect)), suspect);
+}
+
 TEST(Note, IsReadableJson) {
   const std::string text = EncodePinNote({kTime, kPinnedForEver});
   EXPECT_EQ(text.substr(0, text.find("  \"digest\"")),

@@ -84,6 +84,36 @@ TEST_F(NotesTest, ADamagedVerifyNoteIsNoPin) {
   EXPECT_FALSE(notes.unreadable_pin);
 }
 
+TEST_F(NotesTest, WhatTheNewestVerifyFoundAndCannotBeReadCountsAsDamage) {
+  AddVerifyNote(repository_, id_, {kTime, 0, "", 1});
+  EXPECT_EQ(VerifyVerdict(ReadNotes(repository_, id_)), "ok");
+  AddVerifyNote(repository_, id_, {kTime + 1, 1, "a: b", 1});
+  EXPECT_EQ(VerifyVerdict(ReadNotes(repository_, id_)), "damaged");
+  Damage({id_, "verify", kTime + 1});
+  EXPECT_TRUE(IsFoundDamaged(ReadNotes(repository_, id_)));
+  EXPECT_EQ(VerifyVerdict(ReadNotes(repository_, id_)), "unreadable");
+  AddVerifyNote(repository_, id_, {kTime + 2, 0, "", 1});
+  EXPECT_FALSE(IsFoundDamaged(ReadNotes(repository_, id_)));
+}
+
+TEST_F(NotesTest, NoVerifyTakesBackWhatAnAuditFound) {
+  AddAuditNote(repository_, id_, {kTime, "1 page differs: base/5/16384 block 7"});
+  AddVerifyNote(repository_, id_, {kTime + 1, 0, "", 1});
+  const BackupNotes notes = ReadNotes(repository_, id_);
+  EXPECT_TRUE(IsFoundDamaged(notes));
+  EXPECT_EQ(VerifyVerdict(notes), "damaged");
+  EXPECT_EQ(notes.audit, (AuditNote{kTime, "1 page differs: base/5/16384 block 7"}));
+}
+
+TEST_F(NotesTest, ALaterVerifyClearsASuspicion) {
+  AddVerifyNote(repository_, id_, {kTime, 0, "", 1});
+  AddSuspectNote(repository_, id_, {kTime + 1, TestBackupId(2)});
+  EXPECT_TRUE(IsSuspect(ReadNotes(repository_, id_)));
+  EXPECT_FALSE(IsFoundDamaged(ReadNotes(repository_, id_)));
+  AddVerifyNote(repository_, id_, {kTime + 2, 0, "", 1});
+  EXPECT_FALSE(IsSuspect(ReadNotes(repository_, id_)));
+}
+
 TEST_F(NotesTest, NeedABackup) {
   EXPECT_ERROR(AddPinNote(repository_, TestBackupId(2), {kTime, kPinnedForEver}),
                ErrorCode::kNotFound, "does not exist");
