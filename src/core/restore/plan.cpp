@@ -36,14 +36,6 @@ uint64_t AddChecked(uint64_t a, uint64_t b) {
   return sum;
 }
 
-// The size as it will be on disk.
-uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record) {
-  if (entry.file_kind == FileKind::kWal) {
-    return std::max<uint64_t>(entry.size_bytes, record.wal_segment_bytes);
-  }
-  return entry.size_bytes;
-}
-
 void PlanFile(const ManifestEntry& entry, const BackupRecord& record, RestorePlan* plan) {
   const uint64_t bytes = WrittenBytes(entry, record);
   const uint64_t rounded = AddChecked(bytes, kBlockBytes - 1) / kBlockBytes * kBlockBytes;
@@ -83,6 +75,7 @@ void PlanEntry(const ManifestEntry& entry, const BackupRecord& record, RestorePl
                     fmt::format("\"{}\" is not the path of a tablespace", entry.path));
       }
       plan->tablespaces.insert(*oid);
+      plan->tablespace_origins[*oid] = entry.link_target;
       break;
     }
     case EntryKind::kRemoved:
@@ -116,6 +109,13 @@ Fate FateOf(const ManifestEntry& entry) {
     return Fate::kCapture;
   }
   return Fate::kWrite;
+}
+
+uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record) {
+  if (entry.file_kind == FileKind::kWal) {
+    return std::max<uint64_t>(entry.size_bytes, record.wal_segment_bytes);
+  }
+  return entry.size_bytes;
 }
 
 RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +24,9 @@ enum class Fate {
 };
 [[nodiscard]] Fate FateOf(const ManifestEntry& entry);
 
+// The size of the file as it is written: WAL is filled up to its segment.
+[[nodiscard]] uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record);
+
 struct RestorePlan {
   uint64_t files = 0;
   uint64_t bytes = 0;              // plain size of all files
@@ -30,6 +34,7 @@ struct RestorePlan {
   uint64_t tablespace_bytes = 0;   // room below `<directory>.tablespaces`
   std::set<std::string> removed;   // paths of section 1 that do not belong to the backup
   std::set<uint32_t> tablespaces;  // oids with a link on the origin
+  std::map<uint32_t, std::string> tablespace_origins;  // and where that leads
   WalFiles wal;
   // Tablespaces that are directories of pg_tblspc on the origin (allow_in_place_tablespaces).
   bool has_in_place_tablespace = false;

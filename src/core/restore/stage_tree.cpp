@@ -279,6 +279,13 @@ void StageTree::LinkTablespaces() const {
   }
 }
 
+void StageTree::RemoveStageFolders() const {
+  for (const Top* top : {&main_, &tablespaces_top_}) {
+    if (top->claimed) RemoveTree(fmt::format("{}/{}", top->path, kStageFolder));
+    if (top->claimed) SyncDirectory(top->path);
+  }
+}
+
 void StageTree::OpenToOwner(uint32_t mode) const {
   for (const Top* top : {&main_, &tablespaces_top_}) {
     if (!top->claimed) continue;

@@ -57,6 +57,8 @@ class StageTree {
 
   // pg_tblspc/<oid> -> `<directory>.tablespaces/<oid>`. After the last CreateFile().
   void LinkTablespaces() const;
+  // Takes away the folders `backup_ext_stage`: what is left is a data directory and no more.
+  void RemoveStageFolders() const;
   // The mode and the owner of the top directories, last: until then only we can look inside.
   void OpenToOwner(uint32_t mode) const;
 
