@@ -20,6 +20,7 @@
 #include "postgres_headers.h"
 #include "server_facts.h"
 #include "settings.h"
+#include "target_directory.h"
 
 namespace backup_ext {
 namespace {
@@ -45,12 +46,6 @@ void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
 }
 
 std::string BinDirectory() { return ParentDirectory(my_exec_path); }
-
-std::vector<std::string> ForbiddenDirectories(const Settings& settings) {
-  std::vector<std::string> directories = ClusterDirectories();
-  directories.push_back(settings.repository);
-  return directories;
-}
 
 Stage DescribeStage(const JobRequest& request, const BackupRecord& record,
                     const std::string& directory) {

@@ -2,6 +2,7 @@
 #include "restore/export_plain.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/file.h"
@@ -55,7 +56,11 @@ class PlainExport {
     progress_->phase = Phase::kChecking;
     CheckTargetPlace(tree_.directory(), options_.forbidden);
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
-    CheckFreeSpace(tree_.directory(), record_, plan);
+    const std::map<uint32_t, std::string> places =
+        MappedTablespaces(options_.mapping, plan.tablespace_origins);
+    for (const auto& [oid, place] : places) CheckTargetPlace(place, ForbiddenTo(place, places));
+    CheckFreeSpace(tree_.directory(), record_, plan, places);
+    tree_.PlaceTablespaces(places);
     ScopeExit abandon([this] { tree_.Abandon(); });
     Write(&plan);
     abandon.Release();
@@ -64,6 +69,18 @@ class PlainExport {
   }
 
  private:
+  // A tablespace may lie in no directory that something else is written to.
+  std::vector<std::string> ForbiddenTo(const std::string& place,
+                                       const std::map<uint32_t, std::string>& places) const {
+    std::vector<std::string> forbidden = options_.forbidden;
+    forbidden.push_back(tree_.directory());
+    forbidden.push_back(tree_.tablespaces_directory());
+    for (const auto& [oid, other] : places) {
+      if (other != place) forbidden.push_back(other);
+    }
+    return forbidden;
+  }
+
   void Write(RestorePlan* plan) {
     progress_->phase = Phase::kWriting;
     progress_->bytes_total = plan->bytes;
@@ -100,7 +117,7 @@ class PlainExport {
     for (const auto& [oid, fd] : tree_.tablespaces()) {
       const auto origin = plan.tablespace_origins.find(oid);
       tablespaces.push_back({oid, origin == plan.tablespace_origins.end() ? "" : origin->second,
-                             JoinPath(tree_.tablespaces_directory(), std::to_string(oid))});
+                             tree_.TablespacePath(oid)});
     }
     return tablespaces;
   }

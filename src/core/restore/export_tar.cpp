@@ -49,7 +49,7 @@ class TarExport {
       : repository_(repository),
         record_(record),
         plan_(plan),
-        mapping_(mapping),
+        mapped_(MappedTablespaces(mapping, plan.tablespace_origins)),
         archives_(archives),
         manifest_(manifest),
         progress_(progress),
@@ -204,8 +204,8 @@ class TarExport {
   [[nodiscard]] std::vector<ExportedTablespace> Tablespaces() const {
     std::vector<ExportedTablespace> tablespaces;
     for (const auto& [oid, origin] : plan_.tablespace_origins) {
-      const auto mapped = mapping_.find(origin);
-      tablespaces.push_back({oid, origin, mapped == mapping_.end() ? origin : mapped->second});
+      const auto mapped = mapped_.find(oid);
+      tablespaces.push_back({oid, origin, mapped == mapped_.end() ? origin : mapped->second});
     }
     return tablespaces;
   }
@@ -234,7 +234,7 @@ class TarExport {
   const Repository& repository_;
   const BackupRecord& record_;
   const RestorePlan& plan_;
-  const TablespaceMapping& mapping_;
+  const std::map<uint32_t, std::string> mapped_;
   const Archives& archives_;
   PostgresManifest* manifest_;
   Progress* progress_;
@@ -260,8 +260,9 @@ RestorePlan PlanAndCount(const Repository& repository, const BackupRecord& recor
 }
 
 void CheckSpaceForTars(const std::string& directory, const BackupRecord& record, RestorePlan plan) {
-  plan.main_bytes += plan.tablespace_bytes + plan.files * kMemberOverheadBytes;
-  plan.tablespaces.clear();  // all is in one directory
+  plan.main_bytes += plan.files * kMemberOverheadBytes;
+  for (const auto& [oid, bytes] : plan.tablespace_bytes) plan.main_bytes += bytes;
+  plan.tablespace_bytes.clear();  // all is in one directory
   CheckFreeSpace(directory, record, plan);
 }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -34,6 +36,27 @@ void AddTablespaceMapping(std::string_view text, TablespaceMapping* mapping) {
   if (!mapping->emplace(std::move(parts[0]), target).second) {
     throw refuse("the old directory is mapped already");
   }
+}
+
+std::map<uint32_t, std::string> MappedTablespaces(
+    const TablespaceMapping& mapping, const std::map<uint32_t, std::string>& origins) {
+  std::map<uint32_t, std::string> mapped;
+  std::set<std::string> targets;
+  for (const auto& [origin, target] : mapping) {
+    const auto found = std::find_if(origins.begin(), origins.end(),
+                                    [&](const auto& known) { return known.second == origin; });
+    if (found == origins.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the backup has no tablespace in directory \"{}\"", origin), {},
+                  "\"backup_ext show\" lists its tablespaces.");
+    }
+    if (!targets.insert(target).second) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("two tablespaces are mapped to directory \"{}\"", target));
+    }
+    mapped[found->first] = target;
+  }
+  return mapped;
 }
 
 }  // namespace backup_ext
