@@ -29,10 +29,9 @@ struct RestoreOptions {
   std::string bin_directory;
 };
 
-void PrintResult(const BackupRecord& record, const StageOptions& stage,
-                 const StageResult& result) {
-  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id,
-             stage.directory, result.files, SizeText(result.bytes));
+void PrintResult(const BackupRecord& record, const StageOptions& stage, const StageResult& result) {
+  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id, stage.directory,
+             result.files, SizeText(result.bytes));
   fmt::print(
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
@@ -93,9 +92,9 @@ int Restore(const Program& program, const RestoreOptions& options) {
 
 void AddRestoreCommand(Program* program) {
   const auto options = std::make_shared<RestoreOptions>();
-  CLI::App* const command = program->AddCommand(
-      "restore", "Restore a backup into a directory that is empty or missing",
-      [program, options] { return Restore(*program, *options); });
+  CLI::App* const command =
+      program->AddCommand("restore", "Restore a backup into a directory that is empty or missing",
+                          [program, options] { return Restore(*program, *options); });
   AddBackupArgument(command, &options->backup_id);
   command->add_option("directory", options->directory, "Where to")
       ->type_name("DIRECTORY")

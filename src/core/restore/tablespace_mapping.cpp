@@ -38,8 +38,8 @@ void AddTablespaceMapping(std::string_view text, TablespaceMapping* mapping) {
   }
 }
 
-std::map<uint32_t, std::string> MappedTablespaces(
-    const TablespaceMapping& mapping, const std::map<uint32_t, std::string>& origins) {
+std::map<uint32_t, std::string> MappedTablespaces(const TablespaceMapping& mapping,
+                                                  const std::map<uint32_t, std::string>& origins) {
   std::map<uint32_t, std::string> mapped;
   std::set<std::string> targets;
   for (const auto& [origin, target] : mapping) {

@@ -25,14 +25,14 @@ class ExportTest : public RestoreTest {
     options.forbidden = {directory_ / "repository"};
     return options;
   }
-  ExportResult Export(ExportFormat format, const std::function<void()>& pause_point = [] {}) {
+  ExportResult Export(
+      ExportFormat format, const std::function<void()>& pause_point = [] {}) {
     return ExportBackup(backup_.repository, backup_.record, OptionsOf(format), &progress_,
                         pause_point);
   }
   void Unpack(const std::string& archive, const std::string& directory) {
     MakeDirectories(directory);
-    const std::string command =
-        "tar -xf '" + archive + "' --no-same-owner -C '" + directory + "'";
+    const std::string command = "tar -xf '" + archive + "' --no-same-owner -C '" + directory + "'";
     ASSERT_EQ(std::system(command.c_str()), 0);
   }
 };
@@ -44,13 +44,13 @@ TEST_F(ExportTest, PlainIsTheDataDirectoryAndNothingElse) {
   backup_.Commit();
   const ExportResult result = Export(ExportFormat::kPlain);
 
-  EXPECT_THAT(TreeOf(stage_),
-              ElementsAre("PG_VERSION", "backup_label", "backup_manifest", "base/", "base/1/",
-                          "base/1/1259", "global/", "global/pg_control", "global/pg_filenode.map",
-                          "pg_tblspc/", "pg_wal/", "pg_wal/000000010000000000000020",
-                          "pg_wal/archive_status/",
-                          "pg_wal/archive_status/000000010000000000000020.done",
-                          "postgresql.auto.conf", "postgresql.conf"));
+  EXPECT_THAT(
+      TreeOf(stage_),
+      ElementsAre("PG_VERSION", "backup_label", "backup_manifest", "base/", "base/1/",
+                  "base/1/1259", "global/", "global/pg_control", "global/pg_filenode.map",
+                  "pg_tblspc/", "pg_wal/", "pg_wal/000000010000000000000020",
+                  "pg_wal/archive_status/", "pg_wal/archive_status/000000010000000000000020.done",
+                  "postgresql.auto.conf", "postgresql.conf"));
   EXPECT_EQ(ReadText(InStage("postgresql.auto.conf")), kAutoConf);
   EXPECT_EQ(ReadText(InStage("postgresql.conf")), "max_connections = 42\n");
   EXPECT_EQ(ReadText(InStage("global/pg_control")), TestControlFile());
@@ -126,8 +126,7 @@ TEST_F(ExportTest, TablespacesGoWhereTheyAreMapped) {
   options.mapping = {{"/srv/fast", directory_ / "fast"}};
   (void)ExportBackup(backup_.repository, backup_.record, options, &progress_, [] {});
 
-  EXPECT_THAT(TreeOf(directory_ / "fast"),
-              ElementsAre("PG_15_202209061/", "PG_15_202209061/5"));
+  EXPECT_THAT(TreeOf(directory_ / "fast"), ElementsAre("PG_15_202209061/", "PG_15_202209061/5"));
   EXPECT_EQ(ReadLink(InStage("pg_tblspc/1001")), directory_ / "fast");
   EXPECT_EQ(ReadLink(InStage("pg_tblspc/1002")), stage_ + ".tablespaces/1002");
   EXPECT_THAT(TreeOf(stage_ + ".tablespaces"),
@@ -142,7 +141,8 @@ TEST_F(ExportTest, FilesFromOutsideAreAddedWhereTheDataDirectoryHasNone) {
   backup_.record.settings = {{"work_mem", "8192"}, {"hba_file", "/etc/postgresql/my_hba"}};
   backup_.AddConfiguration("configuration/1", "/etc/postgresql/my_hba", "local all all peer\n");
   backup_.AddConfiguration("configuration/2", "/etc/postgresql/pg_ident.conf", "another\n");
-  backup_.AddConfiguration("configuration/3", "/etc/postgresql/postgresql.conf", "work_mem = 8MB\n");
+  backup_.AddConfiguration("configuration/3", "/etc/postgresql/postgresql.conf",
+                           "work_mem = 8MB\n");
   backup_.Commit();
   const auto check = [](const std::string& directory) {
     EXPECT_EQ(ReadText(directory + "/pg_hba.conf"), "local all all peer\n");

@@ -47,11 +47,14 @@ TEST(TablespaceMapping, RefusesWhatIsNone) {
 TEST(TablespaceMapping, IsThatOfTheBackupsTablespaces) {
   const std::map<uint32_t, std::string> origins = {{1001, "/a"}, {1002, "/b"}};
   EXPECT_THAT(MappedTablespaces({{"/b", "/new"}}, origins), ElementsAre(Pair(1002, "/new")));
-  EXPECT_THAT(ErrorOf([&] { (void)MappedTablespaces({{"/c", "/new"}}, origins); })->message(),
+  EXPECT_THAT(ErrorOf([&] {
+                (void)MappedTablespaces({{"/c", "/new"}}, origins);
+              })->message(),
               HasSubstr("no tablespace in directory \"/c\""));
-  EXPECT_THAT(
-      ErrorOf([&] { (void)MappedTablespaces({{"/a", "/new"}, {"/b", "/new"}}, origins); })->message(),
-      HasSubstr("two tablespaces are mapped to directory \"/new\""));
+  EXPECT_THAT(ErrorOf([&] {
+                (void)MappedTablespaces({{"/a", "/new"}, {"/b", "/new"}}, origins);
+              })->message(),
+              HasSubstr("two tablespaces are mapped to directory \"/new\""));
 }
 
 }  // namespace

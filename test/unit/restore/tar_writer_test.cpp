@@ -66,7 +66,8 @@ TEST_F(TarWriterTest, TarReadsWhatItWrites) {
 }
 
 TEST_F(TarWriterTest, LongAndOddNamesComeBack) {
-  // 99 bytes fit into a header, 100 do not; around 990 the length of a pax record gets a digit more.
+  // 99 bytes fit into a header, 100 do not; around 990 the length of a pax record gets a digit
+  // more.
   TarWriter tar = Writer();
   std::vector<std::string> names = {std::string(99, 'a'), std::string(100, 'b'),
                                     "d/" + std::string(200, 'c'), "odd \xC3\xA9\\\n'\""};
@@ -94,8 +95,7 @@ TEST_F(TarWriterTest, LargeSizesAreWrittenAsTheServerDoes) {
   EXPECT_EQ(field(8192), "00000020000 ");
   EXPECT_EQ(field((1ULL << 33) - 1), "77777777777 ");
   EXPECT_EQ(field(1ULL << 33), std::string("\x80\0\0\0\0\0\0\x02\0\0\0\0", 12));
-  EXPECT_EQ(field(0x0123456789ABULL),
-            std::string("\x80\0\0\0\0\0\x01\x23\x45\x67\x89\xAB", 12));
+  EXPECT_EQ(field(0x0123456789ABULL), std::string("\x80\0\0\0\0\0\x01\x23\x45\x67\x89\xAB", 12));
 }
 
 TEST_F(TarWriterTest, TarReadsLargeSizes) {
