@@ -11,7 +11,10 @@ use BackupExtProgram;
 use BackupExtTest qw(new_node repository take_backup stop_stage dump nothing_left_running);
 
 my $base = PostgreSQL::Test::Utils::tempdir();
-my $node = new_node('main', conf => { 'backup_ext.workers' => 2 });
+my $node = new_node('main', conf => {
+	shared_preload_libraries => 'backup_ext, backup_ext_border',
+	'backup_ext.workers' => 2
+});
 my $data = $node->data_dir;
 $node->safe_psql('postgres', 'CREATE TABLE t AS SELECT i, md5(i::text) AS text FROM generate_series(1, 20000) i');
 my $backup_id = take_backup($node);
@@ -65,13 +68,13 @@ foreach my $format (qw(plain tar))
 	foreach my $way (ways_to_cancel())
 	{
 		my $what = "$format, $way->{name}";
-		my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files');
+		my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files', 20);
 		cancel($node, $way, $run, $worker, $what);
 		is_unchanged($node, $before, $what);
 		ok(!-e "$base/cancelled" && !-e "$base/cancelled.tablespaces", "$what: nothing is left");
 	}
 }
-my ($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/seen')", 'writing files');
+my ($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/seen')", 'writing files', 20);
 like($node->safe_psql('postgres', 'SELECT operation, bytes_total > 0, files_total > 0 FROM backup_progress()'),
 	qr/^export\|t\|t$/, 'backup_progress() shows an export');
 let_go($worker);
@@ -81,7 +84,7 @@ is($status, 0, 'it ends well');
 # No time to clean up: what is left is no data directory, and no whole set of tar files.
 foreach my $format (qw(plain tar))
 {
-	($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/killed_$format', '$format')", 'writing files');
+	($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/killed_$format', '$format')", 'writing files', 20);
 	stop_server($node, 'immediate', $run, $worker, "$format, immediate shutdown");
 	ok(!-e "$base/killed_$format/global/pg_control", "$format, immediate shutdown: no server can be started on it");
 	ok($format eq 'plain' || !-e "$base/killed_$format/backup_manifest", "$format, immediate shutdown: it does not look whole");

@@ -253,7 +253,7 @@ class TarExport {
 
 RestorePlan PlanAndCount(const Repository& repository, const BackupRecord& record,
                          Progress* progress, const std::function<void()>& pause_point) {
-  progress->phase = Phase::kChecking;
+  progress->Enter(Phase::kChecking);
   RestorePlan plan = MakePlan(repository, record, pause_point);
   progress->bytes_total = plan.bytes;
   progress->files_total = plan.files;
@@ -287,7 +287,7 @@ ExportResult ExportTarFiles(const Repository& repository, const BackupRecord& re
   const RestorePlan plan = PlanAndCount(repository, record, progress, pause_point);
   CheckSpaceForTars(directory, record, plan);
 
-  progress->phase = Phase::kWriting;
+  progress->Enter(Phase::kWriting);
   TarFiles files(directory, OwnerToGive(plan));
   Archives archives;
   archives.base = files.AddTar("base");
@@ -301,9 +301,9 @@ ExportResult ExportTarFiles(const Repository& repository, const BackupRecord& re
                                         &manifest, progress, pause_point)
                                   .Run();
   manifest.Finish();
-  progress->phase = Phase::kSyncing;
+  progress->Enter(Phase::kSyncing);
   files.Finish();
-  progress->phase = Phase::kFinished;
+  progress->Enter(Phase::kFinished);
   return result;
 }
 
@@ -313,7 +313,7 @@ ExportResult ExportTarStream(const Repository& repository, const BackupRecord& r
   const RestorePlan plan = PlanAndCount(repository, record, progress, pause_point);
   RefuseTablespaces(record, plan);
 
-  progress->phase = Phase::kWriting;
+  progress->Enter(Phase::kWriting);
   TarWriter tar(sink);
   const Archives archives = {&tar, {}, &tar};
   // In memory, as pg_basebackup has it: its size goes before it.
@@ -328,7 +328,7 @@ ExportResult ExportTarStream(const Repository& repository, const BackupRecord& r
                .mtime_seconds = Now() / kMicrosecondsPerSecond},
               manifest_text);
   tar.Finish();
-  progress->phase = Phase::kFinished;
+  progress->Enter(Phase::kFinished);
   return result;
 }
 
