@@ -21,6 +21,8 @@
 #include "guard.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
+#include "progress_meter.h"
+#include "reported_run.h"
 #include "retention_job.h"
 #include "server_facts.h"
 #include "version.h"
@@ -53,7 +55,10 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
+    const uint64_t max_rate = CurrentSettings().max_bytes_per_second;
+    run_->SetMaxRate(max_rate);
+    const bool is_slowed = slot_->progress.phase == Phase::kCopying && max_rate > 0;
+    slot_->slowed_by = is_slowed ? uint32_t{kSlowedByMaxRate} : 0;
     wal_->Poll(run_);
   }
 
@@ -149,13 +154,9 @@ void ReportAudit(const Repository& repository, const ChosenParents& chosen, cons
 }
 
 void LogStart(const BackupJob& job, const Settings& settings) {
-  const char* const id = job.backup_id.c_str();
-  const char* const trigger = job.trigger.c_str();
-  const int threads = WorkerThreads(settings);
-  CallPostgres([&] {
-    ereport(LOG, (errmsg("backup_ext: backup %s started: trigger %s, workers %d", id, trigger,
-                         threads)));
-  });
+  LogRunStart("backup", job.backup_id,
+              fmt::format("trigger {}, kind {}, workers {}", job.trigger, job.kind,
+                          WorkerThreads(settings)));
 }
 
 // What a cancelled run had stored is not stored again by the next one.
@@ -176,15 +177,35 @@ void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterL
 }
 
 void LogEnd(const BackupRecord& record) {
-  const std::string text = fmt::format(
-      "backup_ext: backup {} finished: database {} bytes in {} files, stored {} bytes, WAL {} to "
-      "{}, {:.1f} s",
-      record.backup_id, record.database_bytes, record.files, record.stored_bytes,
-      FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
-      static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond);
-  const char* const message = text.c_str();
-  CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+  LogRunEnd(
+      "backup", record.backup_id, "finished",
+      fmt::format(
+          "{}, database {} bytes in {} files, stored {} bytes, WAL {} to {}, {:.1f} s", record.kind,
+          record.database_bytes, record.files, record.stored_bytes, FormatLsn(record.start_lsn),
+          FormatLsn(record.stop_lsn),
+          static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
+
+// For who is told of the job's end. The safety backup of a restore is not what that job is about.
+void KeepFigures(const BackupRecord& record, JobSlot* slot) {
+  if (slot->request.kind != JobKind::kBackup) return;
+  snprintf(slot->figures.kind, sizeof(slot->figures.kind), "%s", record.kind.c_str());
+  slot->figures.database_bytes = record.database_bytes;
+  slot->figures.stored_bytes = record.stored_bytes;
+  slot->figures.files = record.files;
+}
+
+// A row in pg_stat_progress_basebackup for as long as it lives.
+class Mirror {
+ public:
+  Mirror() {
+    const int tablespaces = static_cast<int>(ClusterDirectories().size());
+    CallPostgresUninterrupted([tablespaces] { BeginMirror(tablespaces); });
+  }
+  ~Mirror() { EndMirror(); }
+  Mirror(const Mirror&) = delete;
+  Mirror& operator=(const Mirror&) = delete;
+};
 
 BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
   BackupRecord record;
@@ -198,7 +219,7 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
 }
 
 // The backup is there: what fails now is for the next one to do.
-void DropLeftovers(const Repository& repository, const JobSlot& slot) {
+void DropLeftovers(const Repository& repository, JobSlot& slot) {
   try {
     DropInterrupted(repository, [&] { PausePoint(slot); });
   } catch (const Error& error) {
@@ -237,6 +258,8 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
 
 void RunBackup(const BackupJob& job, JobSlot* slot) {
   const Settings settings = CurrentSettings();
+  LogStart(job, settings);
+  const Mirror mirror;
   const std::string location = RequireRepository(settings);
   RequireWalLevel();
   const ClusterFacts facts = ReadClusterFacts();
@@ -246,11 +269,11 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
       repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
   SweepUnreferenced(repository, [slot] { PausePoint(*slot); });
   BackupRecord record = NewRecord(job, facts);
-  LogStart(job, settings);
 
   // Cancelled before this process had taken its slot: no signal was sent then.
   ThrowIfJobMustEnd(*slot);
   slot->progress.phase = Phase::kWaitingForCheckpoint;
+  MirrorProgress(*slot);
   HoldWal();
   BackupMode mode;
   const StartedBackup started = mode.Begin(
@@ -296,6 +319,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   LogEnd(record);
+  KeepFigures(record, slot);
   ExpireAfterBackup(repository, *lock, record, slot);
   slot->progress.phase = Phase::kFinished;
 }

@@ -19,10 +19,13 @@
 
 #include "boundary.h"
 #include "cluster_state.h"
+#include "event_workers.h"
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
 #include "postgres_headers.h"
+#include "promise_watch.h"
+#include "schedule_outlook.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
@@ -124,6 +127,7 @@ struct Memory {
   // MonotonicNow().
   Microseconds seen_verify = 0;
   Microseconds next_verify_look = 0;
+  Microseconds next_promise_look = 0;
 };
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
@@ -155,6 +159,9 @@ ScheduleDecision Decide(Memory* memory) {
   const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
                              state.window_open && !state.backup_running;
   if (worth_reading) state.last_success = LastSuccess(state.now, memory);
+  ScheduleState outlook = state;
+  if (!worth_reading) outlook.last_success = memory->seen_success;
+  PublishOutlook(settings, outlook);
   return DecideAutomaticBackup(state);
 }
 
@@ -258,14 +265,23 @@ void VerifyWhereDue(Memory* memory) {
   CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
 }
 
+// First: what comes after may hang with the repository.
+void TellOfEvents() {
+  const Settings settings = CurrentSettings();
+  const char* const command = settings.event_command.c_str();
+  CallPostgres([&] { StartEventWorkers(command); });
+}
+
 // One look at the clock and the catalog; starts a worker where a backup is due, or a verify.
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+  TellOfEvents();
   const ScheduleDecision decision = Decide(memory);
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
   if (!decision.run) {
     VerifyWhereDue(memory);
+    WarnOfBrokenPromise(CurrentSettings(), &memory->next_promise_look);
     return;
   }
   JobRequest request;

@@ -5,8 +5,10 @@
 #include "backup_job.h"
 #include "boundary.h"
 #include "guard.h"
+#include "job_end.h"
 #include "jobs.h"
 #include "postgres_headers.h"
+#include "reported_run.h"
 #include "shared_state.h"
 #include "stage_job.h"
 #include "verify_job.h"
@@ -43,7 +45,7 @@ void AssumeTerminated(PlainError* error) {
   snprintf(error->message, sizeof(error->message), "background worker was terminated");
 }
 
-void RunJob(JobSlot* slot) {
+void DoJob(JobSlot* slot) {
   const JobRequest request = slot->request;
   if (request.kind == JobKind::kStage) {
     RunStage(request, slot);
@@ -61,10 +63,13 @@ void RunJob(JobSlot* slot) {
             slot);
 }
 
+void RunJob(JobSlot* slot) {
+  RunReported(slot, [slot] { DoJob(slot); });
+}
+
 void ShowJob(const JobSlot& slot) {
   char activity[160];
-  snprintf(activity, sizeof(activity), "%s %s", OperationName(slot.request.kind),
-           slot.request.kind == JobKind::kStage ? slot.request.stage_id : slot.request.backup_id);
+  NameJob(slot.request, activity, sizeof(activity));
   pgstat_report_appname("backup_ext");
   pgstat_report_activity(STATE_RUNNING, activity);
 }
