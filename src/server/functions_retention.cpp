@@ -58,6 +58,7 @@ void ShowPlan(FunctionCallInfo call) {
 }
 
 void FillExpireRequest(JobRequest* request) {
+  (void)RequireRepository(CurrentSettings());
   request->kind = JobKind::kExpire;
   CopyArgument(NewJobId(Now()), "job id", request->job_id);
   CopyArgument("manual", "trigger", request->trigger);

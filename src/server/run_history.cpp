@@ -132,7 +132,7 @@ std::vector<RunReport> RunsSince(Microseconds since, std::string* problem) {
   // First here: what is brought into the repository meanwhile is then seen twice, not never.
   const std::vector<RunReport> here = RunsHere(LiveJobs());
   try {
-    runs = ReadHistory(OpenOwnRepository(), since);
+    if (!CurrentSettings().repository.empty()) runs = ReadHistory(OpenOwnRepository(), since);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoRepository) *problem = error.message();
   }
