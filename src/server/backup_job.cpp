@@ -25,6 +25,7 @@
 #include "reported_run.h"
 #include "retention_job.h"
 #include "server_facts.h"
+#include "throttle.h"
 #include "version.h"
 #include "wal_collector.h"
 
@@ -44,7 +45,8 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
+  JobAccess(const ClusterFacts& facts, JobSlot* slot, Throttle::Manners manners)
+      : facts_(facts), slot_(slot), throttle_(slot, manners) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -55,10 +57,7 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    const uint64_t max_rate = CurrentSettings().max_bytes_per_second;
-    run_->SetMaxRate(max_rate);
-    const bool is_slowed = slot_->progress.phase == Phase::kCopying && max_rate > 0;
-    slot_->slowed_by = is_slowed ? uint32_t{kSlowedByMaxRate} : 0;
+    run_->SetMaxRate(throttle_.Limit(CurrentSettings().max_bytes_per_second));
     wal_->Poll(run_);
   }
 
@@ -80,6 +79,7 @@ class JobAccess : public ServerAccess {
 
   const ClusterFacts& facts_;
   JobSlot* slot_;
+  Throttle throttle_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
 };
@@ -288,11 +288,15 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);
 
-  JobAccess access(facts, slot);
+  // Somebody waits for a restore, and for its safety backup before it.
+  const bool is_urgent = job.trigger == "safety";
+  JobAccess access(facts, slot,
+                   is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
                  .threads = WorkerThreads(settings),
+                 .priority = is_urgent ? ThreadPriority::kNormal : ThreadPriority::kLow,
                  .compression_level = settings.compression_level,
                  .max_bytes_per_second = settings.max_bytes_per_second,
                  .begun_at = record.started_at,

@@ -23,6 +23,7 @@
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
+#include "load_probe.h"
 #include "postgres_headers.h"
 #include "promise_watch.h"
 #include "schedule_outlook.h"
@@ -150,6 +151,7 @@ ScheduleDecision Decide(Memory* memory) {
   state.window_open = IsOpen(settings.window, minute);
   state.window_opened_at = OpenedAt(settings.window, minute, state.now);
   const SharedView view = ViewShared();
+  if (!view.backup_running) CallPostgres([] { RememberUsualLoad(); });
   state.backup_running = view.backup_running;
   state.last_failure = FromTimestamp(view.last_failure);
   state.failures_in_a_row = view.failures_in_a_row;

@@ -7,6 +7,7 @@ extern "C" {
 
 #include "access/parallel.h"
 #include "access/timeline.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
@@ -34,6 +35,8 @@ extern "C" {
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
 #include "replication/walreceiver.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "storage/condition_variable.h"
 #include "storage/dsm.h"
 #include "storage/fd.h"

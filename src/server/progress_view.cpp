@@ -24,7 +24,8 @@ void Estimate(ProgressView* view) {
   if (view->bytes_total == 0) return;
   const uint64 done = std::min(view->bytes_done, view->bytes_total);
   view->percent = 100.0 * static_cast<double>(done) / static_cast<double>(view->bytes_total);
-  if (view->bytes_per_second == 0) return;
+  // Nothing is left to do for what is not counted in bytes: fsync, the commit.
+  if (view->bytes_per_second == 0 || done == view->bytes_total) return;
   view->left_seconds = static_cast<int64>((view->bytes_total - done) / view->bytes_per_second);
 }
 

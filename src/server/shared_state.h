@@ -110,6 +110,15 @@ struct EventQueue {
   JobEnd ends[kEventRoom];
 };
 
+// What the server has to do while no backup runs: means of the launcher's looks.
+struct UsualLoadState {
+  int64 looks;
+  TimestampTz at;
+  double active_backends;
+  double commits_per_second;
+  double replication_lag_bytes;
+};
+
 struct SharedState {
   LWLock* lock;
   pid_t launcher_pid;  // 0: not running
@@ -134,6 +143,7 @@ struct SharedState {
   TimestampTz last_crash;  // 0: none
   JobSlot jobs[kMaxJobs];
   EventQueue events;
+  UsualLoadState usual_load;
 };
 
 // A worker was asked for, or is at work. Under `lock`.

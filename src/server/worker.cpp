@@ -31,11 +31,17 @@ void PublishOutcome(int /*code*/, Datum /*argument*/) {
   PublishJobEnd(outcome.slot, outcome.succeeded ? nullptr : &outcome.error);
 }
 
-// While the slot is still there. A wait for the checkpoint ends with FATAL, which is not caught.
+// While the slot is still there. A wait for the checkpoint ends with FATAL, which is not caught:
+// the history learns of it from the next run.
 void TellWhyTerminated(int /*code*/, Datum /*argument*/) {
-  if (outcome.succeeded || !outcome.is_assumed || !IsSlotGivenUp()) return;
-  snprintf(outcome.error.message, sizeof(outcome.error.message), "%s", kSlotGivenUp);
-  snprintf(outcome.error.hint, sizeof(outcome.error.hint), "%s", kSlotGivenUpHint);
+  if (outcome.succeeded || !outcome.is_assumed) return;
+  if (IsSlotGivenUp()) {
+    snprintf(outcome.error.message, sizeof(outcome.error.message), "%s", kSlotGivenUp);
+    snprintf(outcome.error.hint, sizeof(outcome.error.hint), "%s", kSlotGivenUpHint);
+  }
+  char name[160];
+  NameJob(outcome.slot->request, name, sizeof(name));
+  ereport(LOG, (errmsg("backup_ext: %s failed: %s", name, outcome.error.message)));
 }
 
 void AssumeTerminated(PlainError* error) {

@@ -194,9 +194,6 @@ take_backup($node);
 is(run_of("backup_id = '$crashed'", 'result'), 'failed', 'and after the next one too');
 is(sql(q{SELECT count(*), count(DISTINCT job_id) FROM backup_history()}) =~ /^(\d+)\|\1$/, 1, 'each run once');
 
-# Terminated inside of PostgreSQL, where no exception is caught.
-configure($node, 'checkpoint_timeout' => '1h', 'backup_ext.max_rate' => '0');
-
 #
 # Notices for who waits.
 #
