@@ -40,6 +40,8 @@ constexpr long kSleepMs = 20 * 1000L;
 constexpr int kRestartSeconds = 10;
 // When there is nothing to verify, the catalog is not read again before this.
 constexpr Microseconds kVerifyLookPause = 60 * kMicrosecondsPerSecond;
+// Without a job that ends, the promise is looked at this often.
+constexpr Microseconds kPromiseLookPause = 15 * 60 * kMicrosecondsPerSecond;
 // The same complaint is written to the log at most this often.
 constexpr int64_t kComplaintPauseUs = 3600LL * 1000 * 1000;
 
@@ -128,7 +130,9 @@ struct Memory {
   // MonotonicNow().
   Microseconds seen_verify = 0;
   Microseconds next_verify_look = 0;
+  // When to look at the promise again, by MonotonicNow(), and how many jobs had ended by then.
   Microseconds next_promise_look = 0;
+  uint64_t seen_jobs_ended = 0;
 };
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
@@ -267,6 +271,27 @@ void VerifyWhereDue(Memory* memory) {
   CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
 }
 
+// Reads the catalog now and then, and after each job: warns when the newest good backup is too old.
+void WatchPromise(Memory* memory) {
+  const Settings settings = CurrentSettings();
+  if (!settings.enabled || settings.repository.empty()) return;
+  uint64 jobs_ended = 0;
+  bool is_running = false;
+  CallPostgres([&] {
+    is_running = BackupIsRunning();
+    LWLockAcquire(GetSharedState()->lock, LW_SHARED);
+    jobs_ended = GetSharedState()->events.next;
+    LWLockRelease(GetSharedState()->lock);
+  });
+  const bool is_time = MonotonicNow() >= memory->next_promise_look;
+  if (is_running || (!is_time && jobs_ended == memory->seen_jobs_ended)) return;
+  // Before what may fail: a repository that cannot be read is not asked all the time.
+  memory->next_promise_look = MonotonicNow() + kPromiseLookPause;
+  memory->seen_jobs_ended = jobs_ended;
+  memory->seen_success = NewestGoodBackup(Now());
+  WarnOfBrokenPromise(settings, memory->seen_success);
+}
+
 // First: what comes after may hang with the repository.
 void TellOfEvents() {
   const Settings settings = CurrentSettings();
@@ -283,7 +308,7 @@ void Tick(Memory* memory) {
   CallPostgres([&] { Publish(note, Look::kFine); });
   if (!decision.run) {
     VerifyWhereDue(memory);
-    WarnOfBrokenPromise(CurrentSettings(), &memory->next_promise_look);
+    WatchPromise(memory);
     return;
   }
   JobRequest request;

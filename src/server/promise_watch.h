@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "store/catalog.h"
+#include "base/clock.h"
 
 #include "settings.h"
 
@@ -12,11 +12,8 @@ namespace backup_ext {
 // Empty while it is. `newest` is the start of the newest good backup, 0: there is none.
 [[nodiscard]] std::string DescribeBrokenPromise(const Settings& settings, Microseconds newest);
 
-// The start of the newest good backup of a catalog, 0: none.
-[[nodiscard]] Microseconds NewestGoodStart(const Catalog& catalog);
-
-// The launcher's, at each look: reads the catalog now and then, and writes a WARNING into the
-// server log when the promise is broken, once an hour. `*next_look` is by MonotonicNow(), 0: now.
-void WarnOfBrokenPromise(const Settings& settings, Microseconds* next_look);
+// The launcher's, when it has looked: a WARNING in the server log when the promise is broken, once an
+// hour.
+void WarnOfBrokenPromise(const Settings& settings, Microseconds newest);
 
 }  // namespace backup_ext
