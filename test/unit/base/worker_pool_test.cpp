@@ -165,5 +165,26 @@ TEST(WorkerPool, RefusesToBeEmpty) {
   EXPECT_THROW(WorkerPool(1, 0), Error);
 }
 
+TEST(WorkerPool, LowPriorityIsThatOfItsThreadsAlone) {
+  const int before = getpriority(PRIO_PROCESS, 0);
+  std::atomic<int> low{0};
+  std::atomic<int> normal{0};
+  {
+    WorkerPool pool(1, 1, ThreadPriority::kLow);
+    ASSERT_TRUE(pool.TryPost([&](int) { low = getpriority(PRIO_PROCESS, 0); }));
+    while (!pool.DrainFor(100)) {
+    }
+  }
+  {
+    WorkerPool pool(1, 1);
+    ASSERT_TRUE(pool.TryPost([&](int) { normal = getpriority(PRIO_PROCESS, 0); }));
+    while (!pool.DrainFor(100)) {
+    }
+  }
+  EXPECT_EQ(low, std::min(before + 5, 19));
+  EXPECT_EQ(normal, before);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), before);
+}
+
 }  // namespace
 }  // namespace backup_ext
