@@ -137,7 +137,7 @@ void ExpectRemovals(const Repository& repository, const Catalog& catalog,
   for (const uint64_t freed : BytesToFree(repository, catalog, ids)) bytes += freed;
   progress->files_total = ids.size();
   progress->bytes_total = bytes;
-  progress->phase = Phase::kExpiring;
+  progress->Enter(Phase::kExpiring);
 }
 
 void RefusePinned(const std::string& id, const BackupNotes& notes) {
