@@ -29,6 +29,7 @@ bench:
 	@test/bench/full_backup.sh
 	@test/bench/incremental_backup.sh
 	@test/bench/many_relations.sh
+	@test/bench/load_manners.sh
 dependencies:
 	@scripts/install_dependencies.sh check demo bench
 format:

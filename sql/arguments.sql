@@ -33,6 +33,16 @@ SELECT backup_export('latest', 'exported', NULL);
 SELECT backup_cancel('job-00000000-000000-00000000');
 SELECT backup_cancel(NULL);
 SELECT count(*) FROM backup_progress();
+SELECT enabled, last_success_id, last_error, recoverable_until, wal_lag_bytes, repository, repository_bytes
+  FROM backup_status();
+SELECT count(*) FROM backup_history();
+SELECT backup_cron('0 3 * * *');
+SELECT backup_cron('0 3 * * *', kind => 'differential');
+SELECT backup_cron('0 3 * * *', include_media => true);
+SELECT backup_cron(NULL);
+SELECT backup_cron('0 3 * * *', name => NULL);
+SELECT backup_cron_remove();
+SELECT backup_cron_remove(NULL);
 SELECT count(*) FROM backup_staged();
 SELECT backup_discard_stage('nonsense');
 SELECT backup_discard_stage('stage-20260101-000000-00000000');

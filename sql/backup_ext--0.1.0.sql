@@ -45,6 +45,22 @@ CREATE FUNCTION backup_progress(OUT job_id text, OUT pid integer, OUT operation 
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_progress'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
+CREATE FUNCTION backup_status(OUT enabled boolean, OUT window_opens_at timestamptz,
+    OUT next_run_at timestamptz, OUT last_success_at timestamptz, OUT last_success_id text,
+    OUT last_error text, OUT last_error_at timestamptz, OUT recoverable_from timestamptz,
+    OUT recoverable_until timestamptz, OUT wal_lag_bytes bigint, OUT repository text,
+    OUT repository_bytes bigint, OUT repository_free_bytes bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_status'
+LANGUAGE C VOLATILE ROWS 1 PARALLEL RESTRICTED;
+
+CREATE FUNCTION backup_history(since interval DEFAULT '30 days', OUT job_id text,
+    OUT operation text, OUT kind text, OUT trigger text, OUT backup_id text, OUT stage_id text,
+    OUT label text, OUT result text, OUT started_at timestamptz, OUT finished_at timestamptz,
+    OUT duration interval, OUT database_bytes bigint, OUT stored_bytes bigint,
+    OUT freed_bytes bigint, OUT files bigint, OUT error text, OUT hint text, OUT host text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_history'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
 CREATE FUNCTION backup_check(OUT name text, OUT status text, OUT detail text, OUT hint text)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_check'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
@@ -77,6 +93,15 @@ CREATE FUNCTION backup_verify(backup_id text DEFAULT 'latest', OUT path text, OU
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_verify'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION backup_cron(schedule text, name text DEFAULT 'backup_ext', kind text DEFAULT 'auto',
+    include_media boolean DEFAULT false)
+RETURNS bigint AS 'MODULE_PATHNAME', 'backup_ext_backup_cron'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION backup_cron_remove(name text DEFAULT 'backup_ext')
+RETURNS boolean AS 'MODULE_PATHNAME', 'backup_ext_backup_cron_remove'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 -- An administrator grants them one by one: doc/operations.md has sets for an operator and a monitor.
 REVOKE ALL ON FUNCTION backup_now(text, text, boolean, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_cancel(text) FROM PUBLIC;
@@ -86,6 +111,8 @@ REVOKE ALL ON FUNCTION backup_unpin(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_drop(text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_expire(boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_progress() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_status() FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_history(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_check() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_stage_restore(text, text, timestamptz, pg_lsn, text, text, text,
     boolean, boolean, jsonb, boolean) FROM PUBLIC;
@@ -93,3 +120,5 @@ REVOKE ALL ON FUNCTION backup_staged() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_discard_stage(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_export(text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_verify(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_cron(text, text, text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_cron_remove(text) FROM PUBLIC;

@@ -46,6 +46,8 @@ ALTER SYSTEM SET backup_ext.full_interval = 0;
 SELECT name, setting, applied, error FROM pg_file_settings
  WHERE name IN ('backup_ext.window', 'backup_ext.max_rate', 'backup_ext.retention',
                 'backup_ext.full_interval') ORDER BY name COLLATE "C";
+ALTER SYSTEM SET backup_ext.event_command = 'cat > /dev/null';
+ALTER SYSTEM RESET backup_ext.event_command;
 ALTER SYSTEM RESET backup_ext."window";
 ALTER SYSTEM RESET backup_ext.max_rate;
 ALTER SYSTEM RESET backup_ext.enabled;

@@ -21,8 +21,11 @@
 #include "guard.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
+#include "progress_meter.h"
+#include "reported_run.h"
 #include "retention_job.h"
 #include "server_facts.h"
+#include "throttle.h"
 #include "version.h"
 #include "wal_collector.h"
 
@@ -42,7 +45,8 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
+  JobAccess(const ClusterFacts& facts, JobSlot* slot, Throttle::Manners manners)
+      : facts_(facts), slot_(slot), throttle_(slot, manners) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -53,7 +57,7 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
+    run_->SetMaxRate(throttle_.Limit(CurrentSettings().max_bytes_per_second));
     wal_->Poll(run_);
   }
 
@@ -75,6 +79,7 @@ class JobAccess : public ServerAccess {
 
   const ClusterFacts& facts_;
   JobSlot* slot_;
+  Throttle throttle_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
 };
@@ -149,13 +154,9 @@ void ReportAudit(const Repository& repository, const ChosenParents& chosen, cons
 }
 
 void LogStart(const BackupJob& job, const Settings& settings) {
-  const char* const id = job.backup_id.c_str();
-  const char* const trigger = job.trigger.c_str();
-  const int threads = WorkerThreads(settings);
-  CallPostgres([&] {
-    ereport(LOG, (errmsg("backup_ext: backup %s started: trigger %s, workers %d", id, trigger,
-                         threads)));
-  });
+  LogRunStart("backup", job.backup_id,
+              fmt::format("trigger {}, kind {}, workers {}", job.trigger, job.kind,
+                          WorkerThreads(settings)));
 }
 
 // What a cancelled run had stored is not stored again by the next one.
@@ -176,15 +177,35 @@ void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterL
 }
 
 void LogEnd(const BackupRecord& record) {
-  const std::string text = fmt::format(
-      "backup_ext: backup {} finished: database {} bytes in {} files, stored {} bytes, WAL {} to "
-      "{}, {:.1f} s",
-      record.backup_id, record.database_bytes, record.files, record.stored_bytes,
-      FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
-      static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond);
-  const char* const message = text.c_str();
-  CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+  LogRunEnd(
+      "backup", record.backup_id, "finished",
+      fmt::format(
+          "{}, database {} bytes in {} files, stored {} bytes, WAL {} to {}, {:.1f} s", record.kind,
+          record.database_bytes, record.files, record.stored_bytes, FormatLsn(record.start_lsn),
+          FormatLsn(record.stop_lsn),
+          static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
+
+// For who is told of the job's end. The safety backup of a restore is not what that job is about.
+void KeepFigures(const BackupRecord& record, JobSlot* slot) {
+  if (slot->request.kind != JobKind::kBackup) return;
+  snprintf(slot->figures.kind, sizeof(slot->figures.kind), "%s", record.kind.c_str());
+  slot->figures.database_bytes = record.database_bytes;
+  slot->figures.stored_bytes = record.stored_bytes;
+  slot->figures.files = record.files;
+}
+
+// A row in pg_stat_progress_basebackup for as long as it lives.
+class Mirror {
+ public:
+  Mirror() {
+    const int tablespaces = static_cast<int>(ClusterDirectories().size());
+    CallPostgresUninterrupted([tablespaces] { BeginMirror(tablespaces); });
+  }
+  ~Mirror() { EndMirror(); }
+  Mirror(const Mirror&) = delete;
+  Mirror& operator=(const Mirror&) = delete;
+};
 
 BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
   BackupRecord record;
@@ -198,7 +219,7 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
 }
 
 // The backup is there: what fails now is for the next one to do.
-void DropLeftovers(const Repository& repository, const JobSlot& slot) {
+void DropLeftovers(const Repository& repository, JobSlot& slot) {
   try {
     DropInterrupted(repository, [&] { PausePoint(slot); });
   } catch (const Error& error) {
@@ -237,6 +258,8 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
 
 void RunBackup(const BackupJob& job, JobSlot* slot) {
   const Settings settings = CurrentSettings();
+  LogStart(job, settings);
+  const Mirror mirror;
   const std::string location = RequireRepository(settings);
   RequireWalLevel();
   const ClusterFacts facts = ReadClusterFacts();
@@ -246,11 +269,11 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
       repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
   SweepUnreferenced(repository, [slot] { PausePoint(*slot); });
   BackupRecord record = NewRecord(job, facts);
-  LogStart(job, settings);
 
   // Cancelled before this process had taken its slot: no signal was sent then.
   ThrowIfJobMustEnd(*slot);
   slot->progress.Enter(Phase::kWaitingForCheckpoint);
+  MirrorProgress(*slot);
   HoldWal();
   BackupMode mode;
   const StartedBackup started = mode.Begin(
@@ -265,11 +288,15 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);
 
-  JobAccess access(facts, slot);
+  // Somebody waits for a restore, and for its safety backup before it.
+  const bool is_urgent = job.trigger == "safety";
+  JobAccess access(facts, slot,
+                   is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
                  .threads = WorkerThreads(settings),
+                 .priority = is_urgent ? ThreadPriority::kNormal : ThreadPriority::kLow,
                  .compression_level = settings.compression_level,
                  .max_bytes_per_second = settings.max_bytes_per_second,
                  .begun_at = record.started_at,
@@ -296,6 +323,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   LogEnd(record);
+  KeepFigures(record, slot);
   ExpireAfterBackup(repository, *lock, record, slot);
   slot->progress.Enter(Phase::kFinished);
 }

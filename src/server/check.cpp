@@ -24,6 +24,7 @@
 #include "guard.h"
 #include "jobs.h"
 #include "postgres_headers.h"
+#include "promise_watch.h"
 #include "result_set.h"
 #include "settings.h"
 #include "shared_state.h"
@@ -220,7 +221,6 @@ CheckResult CheckRetention(const Settings& settings) {
 }
 
 CheckResult CheckLastBackup(const Settings& settings) {
-  constexpr Microseconds kDay = 24LL * 3600 * kMicrosecondsPerSecond;
   const Catalog catalog = ReadCatalog(OpenOwnRepository());
   for (const BackupRecord& record : catalog.backups) {
     if (record.state != "complete") continue;
@@ -228,10 +228,11 @@ CheckResult CheckLastBackup(const Settings& settings) {
     const std::string detail =
         fmt::format("backup {} is {:.1f} hours old", record.backup_id,
                     static_cast<double>(age) / kMicrosecondsPerSecond / 3600);
-    // A night is skipped when a backup was taken by hand less than kBackupDueAfter before it.
-    if (age <= 2 * kDay || !settings.enabled) return Ok("last_backup", detail);
+    if (DescribeBrokenPromise(settings, record.started_at).empty())
+      return Ok("last_backup", detail);
     return {"last_backup", "error", detail,
-            "Look at the other rows and at the server log, or take one with SELECT backup_now()."};
+            "Look at the other rows, at backup_history() and at the server log, or take one with "
+            "SELECT backup_now()."};
   }
   return {"last_backup", "error", "there is no good backup yet",
           "Take one with SELECT backup_now()."};

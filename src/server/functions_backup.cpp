@@ -1,4 +1,4 @@
-// SQL: backup_now, backup_cancel, backup_list, backup_progress.
+// SQL: backup_now, backup_cancel, backup_list.
 #include <cstring>
 #include <string>
 
@@ -8,6 +8,7 @@
 #include "format/names.h"
 #include "store/catalog.h"
 
+#include "backup_arguments.h"
 #include "boundary.h"
 #include "cluster_state.h"
 #include "function_arguments.h"
@@ -30,15 +31,7 @@ struct BackupNowArguments {
 
 void FillBackupRequest(const BackupNowArguments& arguments, JobRequest* request) {
   const std::string kind = arguments.kind == nullptr ? "auto" : arguments.kind;
-  if (kind != "auto" && kind != "full" && kind != "incremental") {
-    throw Error(ErrorCode::kInvalidArgument, "invalid kind of backup: \"" + kind + "\"", {},
-                "Kinds are 'auto', 'full' and 'incremental'.");
-  }
-  if (arguments.include_media) {
-    throw Error(ErrorCode::kUnsupportedFormat,
-                "media directories are not supported by this version", {},
-                "Leave include_media out.");
-  }
+  CheckBackupArguments(kind, arguments.include_media);
   (void)RequireRepository(CurrentSettings());
   request->kind = JobKind::kBackup;
   CopyArgument(NewBackupId(Now()), "backup id", request->backup_id);
@@ -111,90 +104,20 @@ void ListBackups(FunctionCallInfo call) {
   for (const UnreadableRecord& record : catalog.unreadable) rows.Add(UnreadableRow(record));
 }
 
-// A copy of what one job tells. Plain data but for the texts.
-struct JobView {
-  std::string job_id;
-  int pid = 0;
-  std::string operation;
-  std::string backup_id;
-  Phase phase = Phase::kStarting;
-  uint64_t bytes_done = 0;
-  uint64_t bytes_total = 0;
-  uint64_t files_done = 0;
-  uint64_t files_total = 0;
-  Microseconds started_at = 0;
-  bool slowed_by_max_rate = false;
-};
-
-bool ViewJob(int index, JobView* view) {
-  SharedState* const shared = GetSharedState();
-  const JobSlot* const slot = &shared->jobs[index];
-  JobRequest request;
-  bool live = false;
-  TimestampTz started_at = 0;
-  CallPostgres([&] {
-    LWLockAcquire(shared->lock, LW_SHARED);
-    live = IsLive(*slot);
-    request = slot->request;
-    view->pid = slot->worker_pid;
-    started_at = slot->started_at;
-    LWLockRelease(shared->lock);
-  });
-  if (!live) return false;
-  view->job_id = request.job_id;
-  view->operation = OperationName(request.kind);
-  view->backup_id = request.backup_id;
-  view->phase = slot->progress.phase;
-  view->bytes_done = slot->progress.bytes_done;
-  view->bytes_total = slot->progress.bytes_total;
-  view->files_done = slot->progress.files_done;
-  view->files_total = slot->progress.files_total;
-  view->started_at = FromTimestamp(started_at);
-  view->slowed_by_max_rate = request.kind == JobKind::kBackup && view->phase == Phase::kCopying &&
-                             CurrentSettings().max_bytes_per_second > 0;
-  return true;
-}
-
-SqlRow ProgressRow(const JobView& job) {
-  const Microseconds now = Now();
-  const double seconds = static_cast<double>(now - job.started_at) / kMicrosecondsPerSecond;
-  const double rate = seconds > 0 ? static_cast<double>(job.bytes_done) / seconds : 0;
-  SqlRow row = {
-      job.job_id,
-      job.pid == 0 ? SqlValue(SqlNull{}) : SqlValue(job.pid),
-      job.operation,
-      job.backup_id,
-      std::string(PhaseName(job.phase)),
-      static_cast<int64_t>(job.bytes_done),
-      job.bytes_total == 0 ? SqlValue(SqlNull{}) : SqlValue(static_cast<int64_t>(job.bytes_total)),
-      static_cast<int64_t>(job.files_done),
-      job.files_total == 0 ? SqlValue(SqlNull{}) : SqlValue(static_cast<int64_t>(job.files_total)),
-      SqlNull{},
-      static_cast<int64_t>(rate),
-      TimeOrNull(job.started_at),
-      SqlNull{},
-      SqlNull{}};
-  if (job.bytes_total > 0) {
-    const double part = static_cast<double>(job.bytes_done) / static_cast<double>(job.bytes_total);
-    row[9] = std::min(100.0, 100.0 * part);
-    if (rate > 0 && job.bytes_total >= job.bytes_done) {
-      const double left = static_cast<double>(job.bytes_total - job.bytes_done) / rate;
-      row[12] = SqlTime{now + static_cast<Microseconds>(left * kMicrosecondsPerSecond)};
-    }
-  }
-  if (job.slowed_by_max_rate) row[13] = std::string("max_rate");
-  return row;
-}
-
-void ListProgress(FunctionCallInfo call) {
-  ResultSet rows(call);
-  for (int i = 0; i < kMaxJobs; i++) {
-    JobView job;
-    if (ViewJob(i, &job)) rows.Add(ProgressRow(job));
-  }
-}
-
 }  // namespace
+
+void CheckBackupArguments(const std::string& kind, bool include_media) {
+  if (kind != "auto" && kind != "full" && kind != "incremental") {
+    throw Error(ErrorCode::kInvalidArgument, "invalid kind of backup: \"" + kind + "\"", {},
+                "Kinds are 'auto', 'full' and 'incremental'.");
+  }
+  if (include_media) {
+    throw Error(ErrorCode::kUnsupportedFormat,
+                "media directories are not supported by this version", {},
+                "Leave include_media out.");
+  }
+}
+
 }  // namespace backup_ext
 
 extern "C" {
@@ -202,7 +125,6 @@ extern "C" {
 PG_FUNCTION_INFO_V1(backup_ext_backup_now);
 PG_FUNCTION_INFO_V1(backup_ext_backup_cancel);
 PG_FUNCTION_INFO_V1(backup_ext_backup_list);
-PG_FUNCTION_INFO_V1(backup_ext_backup_progress);
 
 Datum backup_ext_backup_now(PG_FUNCTION_ARGS) {
   using namespace backup_ext;
@@ -232,12 +154,6 @@ Datum backup_ext_backup_cancel(PG_FUNCTION_ARGS) {
 Datum backup_ext_backup_list(PG_FUNCTION_ARGS) {
   backup_ext::RequirePreloaded();
   backup_ext::Enter([fcinfo] { backup_ext::ListBackups(fcinfo); });
-  return 0;
-}
-
-Datum backup_ext_backup_progress(PG_FUNCTION_ARGS) {
-  backup_ext::RequirePreloaded();
-  backup_ext::Enter([fcinfo] { backup_ext::ListProgress(fcinfo); });
   return 0;
 }
 

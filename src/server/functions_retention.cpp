@@ -1,11 +1,14 @@
 // SQL: backup_expire, backup_drop, backup_pin, backup_unpin.
 #include <fmt/format.h>
 
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "expire/expiry.h"
+#include "format/names.h"
 #include "store/catalog.h"
 #include "store/lock.h"
 #include "store/notes.h"
@@ -15,6 +18,7 @@
 #include "guard.h"
 #include "jobs.h"
 #include "postgres_headers.h"
+#include "reported_run.h"
 #include "result_set.h"
 #include "retention_job.h"
 #include "server_facts.h"
@@ -46,19 +50,51 @@ SqlRow RowOf(const ExpiryRow& row) {
           static_cast<int64_t>(row.freed_bytes)};
 }
 
-void Expire(FunctionCallInfo call, bool dry_run) {
+void ShowPlan(FunctionCallInfo call) {
   ResultSet rows(call);
-  const Settings settings = CurrentSettings();
+  for (const ExpiryRow& row : PlanExpiry(OpenOwnRepository(), CurrentSettings().retention)) {
+    rows.Add(RowOf(row));
+  }
+}
+
+void FillExpireRequest(JobRequest* request) {
+  (void)RequireRepository(CurrentSettings());
+  request->kind = JobKind::kExpire;
+  CopyArgument(NewJobId(Now()), "job id", request->job_id);
+  CopyArgument("manual", "trigger", request->trigger);
+}
+
+std::vector<ExpiryRow> Expire(JobSlot* slot) {
   const Repository repository = OpenOwnRepository();
+  const auto lock = LockForRemoval(repository, "backup_expire()");
+  std::vector<ExpiryRow> result = ExpireBackups(repository, *lock, CurrentSettings().retention,
+                                                ServeInterrupts, &slot->progress);
+  LogExpiry(result);
+  slot->figures.freed_bytes = FreedBytes(result);
+  return result;
+}
+
+// `*error` is what the job ended with, for those who are told.
+void ExpireReported(FunctionCallInfo call, JobSlot* slot, PlainError* error) {
+  ResultSet rows(call);
   std::vector<ExpiryRow> result;
-  if (dry_run) {
-    result = PlanExpiry(repository, settings.retention);
-  } else {
-    const auto lock = LockForRemoval(repository, "backup_expire()");
-    result = ExpireBackups(repository, *lock, settings.retention, ServeInterrupts);
-    LogExpiry(result);
+  try {
+    RunReported(slot, [&] { result = Expire(slot); });
+  } catch (...) {
+    DescribeCurrentException(error);
+    throw;
   }
   for (const ExpiryRow& row : result) rows.Add(RowOf(row));
+}
+
+struct OwnJob {
+  JobSlot* slot;
+  PlainError error;
+};
+
+void EndFailedJob(int /*code*/, Datum argument) {
+  OwnJob* const job = reinterpret_cast<OwnJob*>(DatumGetPointer(argument));
+  EndOwnJob(job->slot, &job->error);
 }
 
 void Drop(const char* backup_id, bool force) {
@@ -111,7 +147,23 @@ Datum backup_ext_backup_expire(PG_FUNCTION_ARGS) {
   RequirePreloaded();
   // NULL is not taken for false: what was not said clearly removes nothing.
   const bool dry_run = BoolArgument(fcinfo, 0, true);
-  Enter([&] { Expire(fcinfo, dry_run); });
+  if (dry_run) {
+    Enter([fcinfo] { ShowPlan(fcinfo); });
+    return 0;
+  }
+  JobRequest request;
+  std::memset(static_cast<void*>(&request), 0, sizeof(request));
+  Enter([&] { FillExpireRequest(&request); });
+  OwnJob job;
+  std::memset(static_cast<void*>(&job), 0, sizeof(job));
+  snprintf(job.error.message, sizeof(job.error.message), "the session ended");
+  job.slot = BeginOwnJob(&request);
+  PG_ENSURE_ERROR_CLEANUP(EndFailedJob, PointerGetDatum(&job));
+  {
+    Enter([&] { ExpireReported(fcinfo, job.slot, &job.error); });
+  }
+  PG_END_ENSURE_ERROR_CLEANUP(EndFailedJob, PointerGetDatum(&job));
+  EndOwnJob(job.slot, nullptr);
   return 0;
 }
 

@@ -3,6 +3,9 @@
 
 #include <cstring>
 
+#include "job_end.h"
+#include "progress_view.h"
+
 namespace backup_ext {
 namespace {
 
@@ -31,6 +34,9 @@ void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64
   slot->progress.bytes_total = 0;
   slot->progress.files_done = 0;
   slot->progress.files_total = 0;
+  slot->bytes_per_second = 0;
+  slot->slowed_by = 0;
+  std::memset(&slot->figures, 0, sizeof(slot->figures));
   std::memset(static_cast<void*>(&slot->error), 0, sizeof(slot->error));
   slot->warning[0] = '\0';
 }
@@ -173,6 +179,7 @@ void WaitUntilStarted(const StartedJob* job) {
 }
 
 void WaitUntilStopped(const StartedJob* job) {
+  ProgressNotices notices = {};
   for (;;) {
     pid_t pid = 0;
     const BgwHandleStatus status = GetBackgroundWorkerPid(job->handle, &pid);
@@ -185,6 +192,7 @@ void WaitUntilStopped(const StartedJob* job) {
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
+    ShowProgress(job->slot, &notices);
   }
 }
 
@@ -307,6 +315,19 @@ JobSlot* AttachJob(int index, uint64 generation) {
   return slot;
 }
 
+JobSlot* BeginOwnJob(const JobRequest* request) {
+  SharedState* const shared = GetSharedState();
+  uint64 generation = 0;
+  JobSlot* const slot = &shared->jobs[ClaimSlot(request, Waiting::kNobodyWaits, &generation)];
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->state = JobState::kRunning;
+  slot->worker_pid = MyProcPid;
+  LWLockRelease(shared->lock);
+  return slot;
+}
+
+void EndOwnJob(JobSlot* slot, const PlainError* error) { PublishJobEnd(slot, error); }
+
 void PublishJobEnd(JobSlot* slot, const PlainError* error) {
   SharedState* const shared = GetSharedState();
   const bool is_verify = slot->request.kind == JobKind::kVerify;
@@ -330,6 +351,8 @@ void PublishJobEnd(JobSlot* slot, const PlainError* error) {
     std::memcpy(shared->last_automatic_error, error->message, sizeof(error->message));
   }
   if (is_verify) CountVerify(shared, error == nullptr);
+  EventQueue* const events = &shared->events;
+  DescribeEnd(*slot, error, &events->ends[events->next++ % kEventRoom]);
   if (slot->waiter_pid == 0) slot->state = JobState::kFree;
   if (shared->launcher_latch != nullptr) SetLatch(shared->launcher_latch);
   LWLockRelease(shared->lock);

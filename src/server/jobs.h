@@ -34,6 +34,12 @@ bool BackupIsRunning(void);
 // Whether a verify is asked for or runs.
 bool VerifyIsRunning(void);
 
+// A job that is done by this process itself: claims a slot for it, which shows it to others and
+// lets them cancel it (as a cancel of its query). EndOwnJob() must follow, after an error too;
+// `error` is null for a success.
+JobSlot* BeginOwnJob(const JobRequest* request);
+void EndOwnJob(JobSlot* slot, const PlainError* error);
+
 // Asks a running job to end. False when there is none of that name.
 bool CancelJob(const char* job_id);
 

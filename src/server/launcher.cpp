@@ -19,10 +19,14 @@
 
 #include "boundary.h"
 #include "cluster_state.h"
+#include "event_workers.h"
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
+#include "load_probe.h"
 #include "postgres_headers.h"
+#include "promise_watch.h"
+#include "schedule_outlook.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
@@ -36,6 +40,8 @@ constexpr long kSleepMs = 20 * 1000L;
 constexpr int kRestartSeconds = 10;
 // When there is nothing to verify, the catalog is not read again before this.
 constexpr Microseconds kVerifyLookPause = 60 * kMicrosecondsPerSecond;
+// Without a job that ends, the promise is looked at this often.
+constexpr Microseconds kPromiseLookPause = 15 * 60 * kMicrosecondsPerSecond;
 // The same complaint is written to the log at most this often.
 constexpr int64_t kComplaintPauseUs = 3600LL * 1000 * 1000;
 
@@ -124,6 +130,9 @@ struct Memory {
   // MonotonicNow().
   Microseconds seen_verify = 0;
   Microseconds next_verify_look = 0;
+  // When to look at the promise again, by MonotonicNow(), and how many jobs had ended by then.
+  Microseconds next_promise_look = 0;
+  uint64_t seen_jobs_ended = 0;
 };
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
@@ -146,6 +155,7 @@ ScheduleDecision Decide(Memory* memory) {
   state.window_open = IsOpen(settings.window, minute);
   state.window_opened_at = OpenedAt(settings.window, minute, state.now);
   const SharedView view = ViewShared();
+  if (!view.backup_running) CallPostgres([] { RememberUsualLoad(); });
   state.backup_running = view.backup_running;
   state.last_failure = FromTimestamp(view.last_failure);
   state.failures_in_a_row = view.failures_in_a_row;
@@ -155,6 +165,9 @@ ScheduleDecision Decide(Memory* memory) {
   const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
                              state.window_open && !state.backup_running;
   if (worth_reading) state.last_success = LastSuccess(state.now, memory);
+  ScheduleState outlook = state;
+  if (!worth_reading) outlook.last_success = memory->seen_success;
+  PublishOutlook(settings, outlook);
   return DecideAutomaticBackup(state);
 }
 
@@ -258,14 +271,44 @@ void VerifyWhereDue(Memory* memory) {
   CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
 }
 
+// Reads the catalog now and then, and after each job: warns when the newest good backup is too old.
+void WatchPromise(Memory* memory) {
+  const Settings settings = CurrentSettings();
+  if (!settings.enabled || settings.repository.empty()) return;
+  uint64 jobs_ended = 0;
+  bool is_running = false;
+  CallPostgres([&] {
+    is_running = BackupIsRunning();
+    LWLockAcquire(GetSharedState()->lock, LW_SHARED);
+    jobs_ended = GetSharedState()->events.next;
+    LWLockRelease(GetSharedState()->lock);
+  });
+  const bool is_time = MonotonicNow() >= memory->next_promise_look;
+  if (is_running || (!is_time && jobs_ended == memory->seen_jobs_ended)) return;
+  // Before what may fail: a repository that cannot be read is not asked all the time.
+  memory->next_promise_look = MonotonicNow() + kPromiseLookPause;
+  memory->seen_jobs_ended = jobs_ended;
+  memory->seen_success = NewestGoodBackup(Now());
+  WarnOfBrokenPromise(settings, memory->seen_success);
+}
+
+// First: what comes after may hang with the repository.
+void TellOfEvents() {
+  const Settings settings = CurrentSettings();
+  const char* const command = settings.event_command.c_str();
+  CallPostgres([&] { StartEventWorkers(command); });
+}
+
 // One look at the clock and the catalog; starts a worker where a backup is due, or a verify.
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+  TellOfEvents();
   const ScheduleDecision decision = Decide(memory);
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
   if (!decision.run) {
     VerifyWhereDue(memory);
+    WatchPromise(memory);
     return;
   }
   JobRequest request;

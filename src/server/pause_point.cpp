@@ -5,6 +5,7 @@
 
 #include "guard.h"
 #include "postgres_headers.h"
+#include "progress_meter.h"
 #include "version.h"
 
 namespace backup_ext {
@@ -21,11 +22,13 @@ void ThrowIfJobMustEnd(const JobSlot& job) {
   }
 }
 
-void PausePoint(const JobSlot& job) {
+void PausePoint(JobSlot& job) {
   ThrowIfJobMustEnd(job);
-  CallPostgresUninterrupted([] {
+  MeterProgress(&job);
+  CallPostgresUninterrupted([&job] {
     ResetLatch(MyLatch);
     ServeMainLoopInterrupts();
+    MirrorProgress(job);
   });
 }
 

@@ -11,8 +11,9 @@
 namespace backup_ext {
 
 // Throws Error(kCanceled) or Error(kTerminated) when the job must end; otherwise serves barriers
-// and configuration reload (so that DROP DATABASE and others do not wait for us).
-void PausePoint(const JobSlot& job);
+// and configuration reload (so that DROP DATABASE and others do not wait for us), and shows how far
+// the job is.
+void PausePoint(JobSlot& job);
 
 // The same check alone, without serving anything.
 void ThrowIfJobMustEnd(const JobSlot& job);

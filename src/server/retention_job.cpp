@@ -22,11 +22,21 @@ void Report(int level, const std::string& text) {
 void Expire(const Repository& repository, const WriterLock& lock, JobSlot* slot) {
   slot->progress.Enter(Phase::kExpiring);
   PausePoint(*slot);  // the settings of now
-  LogExpiry(
-      ExpireBackups(repository, lock, CurrentSettings().retention, [slot] { PausePoint(*slot); }));
+  const std::vector<ExpiryRow> rows =
+      ExpireBackups(repository, lock, CurrentSettings().retention, [slot] { PausePoint(*slot); });
+  LogExpiry(rows);
+  slot->figures.freed_bytes += FreedBytes(rows);
 }
 
 }  // namespace
+
+uint64_t FreedBytes(const std::vector<ExpiryRow>& rows) {
+  uint64_t freed = 0;
+  for (const ExpiryRow& row : rows) {
+    if (row.removed) freed += row.freed_bytes;
+  }
+  return freed;
+}
 
 void LogExpiry(const std::vector<ExpiryRow>& rows) {
   for (const ExpiryRow& row : rows) {

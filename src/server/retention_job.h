@@ -19,4 +19,7 @@ void ExpireAfterBackup(const Repository& repository, const WriterLock& lock,
 // `backup_ext: backup ... removed: ...`, or a WARNING for one that was to be removed and was not.
 void LogExpiry(const std::vector<ExpiryRow>& rows);
 
+// What the removals in `rows` gave back.
+[[nodiscard]] uint64_t FreedBytes(const std::vector<ExpiryRow>& rows);
+
 }  // namespace backup_ext

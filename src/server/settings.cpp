@@ -26,6 +26,7 @@ double setting_max_rate = 0;
 char* setting_retention = nullptr;
 int setting_retention_keep = 1;
 char* setting_full_interval = nullptr;
+char* setting_event_command = nullptr;
 
 constexpr const char* kDefaultWindow = "02:00-05:00";
 constexpr const char* kDefaultRetention = "3 days";
@@ -205,6 +206,13 @@ void DefineVerify() {
                              0, CheckVerifyInterval, nullptr, nullptr);
 }
 
+void DefineEvents() {
+  DefineCustomStringVariable(
+      "backup_ext.event_command", "Shell command that is run after each job.",
+      "Gets the event as JSON on its standard input.", &setting_event_command, "", PGC_SIGHUP,
+      GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+}
+
 void DefineEffort() {
   DefineCustomIntVariable("backup_ext.compression_level", "zstd level of new backups.", nullptr,
                           &setting_compression_level, 1, 1, 19, PGC_SIGHUP, 0, nullptr, nullptr,
@@ -226,6 +234,7 @@ void DefineSettings() {
   DefineRetention();
   DefineVerify();
   DefineEffort();
+  DefineEvents();
   MarkGUCPrefixReserved("backup_ext");
 }
 
@@ -244,6 +253,7 @@ Settings CurrentSettings() {
   settings.retention = {.retention = DurationOf(setting_retention, kDefaultRetention),
                         .keep = setting_retention_keep};
   settings.full_interval = DurationOf(setting_full_interval, kDefaultFullInterval);
+  if (setting_event_command != nullptr) settings.event_command = setting_event_command;
   return settings;
 }
 

@@ -18,7 +18,7 @@ inline constexpr int kMaxJobs = 8;
 inline constexpr size_t kIdRoom = 64;
 inline constexpr size_t kLabelRoom = 256;
 
-enum class JobKind : uint32_t { kBackup, kStage, kVerify, kExport };
+enum class JobKind : uint32_t { kBackup, kStage, kVerify, kExport, kExpire };
 [[nodiscard]] inline const char* OperationName(JobKind kind) {
   switch (kind) {
     case JobKind::kBackup:
@@ -29,6 +29,8 @@ enum class JobKind : uint32_t { kBackup, kStage, kVerify, kExport };
       return "verify";
     case JobKind::kExport:
       return "export";
+    case JobKind::kExpire:
+      return "expire";
   }
   return "unknown";
 }
@@ -59,6 +61,23 @@ struct JobRequest {
   uint32 rows_segment;
 };
 
+// What a job has to show at its end.
+struct RunFigures {
+  char kind[16];          // of a backup: "full", "incremental"; empty: not known yet
+  uint64 database_bytes;  // 0: what `progress` counted
+  uint64 stored_bytes;
+  uint64 freed_bytes;
+  uint64 files;  // 0: what `progress` counted
+};
+
+// Why a job is slower than it could be; bits of JobSlot::slowed_by.
+enum SlowedBy : uint32_t {
+  kSlowedByMaxRate = 1,
+  kSlowedByReplicationLag = 2,
+  kSlowedByCommitLatency = 4,
+  kSlowedByActiveBackends = 8,
+};
+
 struct JobSlot {
   JobState state;
   uint64 generation;  // counts the uses of this slot
@@ -68,8 +87,40 @@ struct JobSlot {
   TimestampTz started_at;
   std::atomic<bool> cancel_requested;
   Progress progress;
-  PlainError error;  // of kFailed
+  std::atomic<uint64_t> bytes_per_second;  // of the last seconds, 0: not known yet
+  std::atomic<uint32_t> slowed_by;         // bits of SlowedBy
+  RunFigures figures;                      // written by the worker alone
+  PlainError error;                        // of kFailed
   char warning[1024];
+};
+
+// How a job ended, for who is told.
+struct JobEnd {
+  JobRequest request;
+  RunFigures figures;
+  TimestampTz started_at;
+  TimestampTz finished_at;
+  bool succeeded;
+  PlainError error;
+};
+
+// The ends of jobs that are still to be told. End number n lies in ends[n % kEventRoom]; of more
+// than kEventRoom the oldest are lost.
+inline constexpr uint64 kEventRoom = 16;
+struct EventQueue {
+  uint64 next;          // number of the next one
+  uint64 command_next;  // the first one that event_command was not run for
+  uint64 notify_next;   // the first one that no session was notified of
+  JobEnd ends[kEventRoom];
+};
+
+// What the server has to do while no backup runs: means of the launcher's looks.
+struct UsualLoadState {
+  int64 looks;
+  TimestampTz at;
+  double active_backends;
+  double commits_per_second;
+  double replication_lag_bytes;
 };
 
 struct SharedState {
@@ -83,6 +134,9 @@ struct SharedState {
   TimestampTz last_automatic_cancel;  // when somebody ended one; 0: nobody did
   char last_automatic_error[1024];
   char schedule_note[256];  // why the launcher does or does not start a backup now
+  TimestampTz
+      window_opens_at;      // as the launcher last saw it, of the open or the next one; 0: unknown
+  TimestampTz next_run_at;  // 0: none is to be expected
   bool schedule_troubled;   // the launcher's last look failed; the note says how
   // Of the verifies of this postmaster's life, whoever asked for them.
   TimestampTz last_verify_end;      // one that came to its end; 0: none
@@ -92,6 +146,8 @@ struct SharedState {
   int32 crashes;
   TimestampTz last_crash;  // 0: none
   JobSlot jobs[kMaxJobs];
+  EventQueue events;
+  UsualLoadState usual_load;
 };
 
 // A worker was asked for, or is at work. Under `lock`.

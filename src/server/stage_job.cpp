@@ -123,6 +123,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   const StageResult result =
       RestoreToStage(repository, record, options, &slot->progress, [&] { PausePoint(*slot); });
 
+  slot->figures.database_bytes = result.bytes;
   stage.state = "ready";
   stage.bytes = result.bytes;
   stage.start_command = result.start_command;

@@ -72,6 +72,7 @@ void RunVerify(const JobRequest& request, JobSlot* slot) {
     std::memcpy(slot->warning, forgotten.data(), length);
     slot->warning[length] = '\0';
   }
+  slot->figures.database_bytes = result.checked_bytes;
   HandOver(result, request.rows_segment);
 }
 

@@ -6,8 +6,10 @@
 #include "boundary.h"
 #include "export_job.h"
 #include "guard.h"
+#include "job_end.h"
 #include "jobs.h"
 #include "postgres_headers.h"
+#include "reported_run.h"
 #include "shared_state.h"
 #include "stage_job.h"
 #include "verify_job.h"
@@ -30,11 +32,17 @@ void PublishOutcome(int /*code*/, Datum /*argument*/) {
   PublishJobEnd(outcome.slot, outcome.succeeded ? nullptr : &outcome.error);
 }
 
-// While the slot is still there. A wait for the checkpoint ends with FATAL, which is not caught.
+// While the slot is still there. A wait for the checkpoint ends with FATAL, which is not caught:
+// the history learns of it from the next run.
 void TellWhyTerminated(int /*code*/, Datum /*argument*/) {
-  if (outcome.succeeded || !outcome.is_assumed || !IsSlotGivenUp()) return;
-  snprintf(outcome.error.message, sizeof(outcome.error.message), "%s", kSlotGivenUp);
-  snprintf(outcome.error.hint, sizeof(outcome.error.hint), "%s", kSlotGivenUpHint);
+  if (outcome.succeeded || !outcome.is_assumed) return;
+  if (IsSlotGivenUp()) {
+    snprintf(outcome.error.message, sizeof(outcome.error.message), "%s", kSlotGivenUp);
+    snprintf(outcome.error.hint, sizeof(outcome.error.hint), "%s", kSlotGivenUpHint);
+  }
+  char name[160];
+  NameJob(outcome.slot->request, name, sizeof(name));
+  ereport(LOG, (errmsg("backup_ext: %s failed: %s", name, outcome.error.message)));
 }
 
 void AssumeTerminated(PlainError* error) {
@@ -44,7 +52,7 @@ void AssumeTerminated(PlainError* error) {
   snprintf(error->message, sizeof(error->message), "background worker was terminated");
 }
 
-void RunJob(JobSlot* slot) {
+void DoJob(JobSlot* slot) {
   const JobRequest request = slot->request;
   if (request.kind == JobKind::kStage) {
     RunStage(request, slot);
@@ -66,6 +74,10 @@ void RunJob(JobSlot* slot) {
             slot);
 }
 
+void RunJob(JobSlot* slot) {
+  RunReported(slot, [slot] { DoJob(slot); });
+}
+
 // Set by a test module that is preloaded as well.
 void LetTestsObserve() {
   phase_observer =
@@ -74,8 +86,7 @@ void LetTestsObserve() {
 
 void ShowJob(const JobSlot& slot) {
   char activity[160];
-  snprintf(activity, sizeof(activity), "%s %s", OperationName(slot.request.kind),
-           slot.request.kind == JobKind::kStage ? slot.request.stage_id : slot.request.backup_id);
+  NameJob(slot.request, activity, sizeof(activity));
   pgstat_report_appname("backup_ext");
   pgstat_report_activity(STATE_RUNNING, activity);
 }

@@ -77,7 +77,7 @@ void ShowNote() {
 
 // One look of the main thread at the world. "naive" is what every PostgreSQL loop does; "deaf"
 // looks for the end of the job alone.
-void Look(std::string_view loop, const JobSlot& job) {
+void Look(std::string_view loop, JobSlot& job) {
   if (loop == "naive") {
     CHECK_FOR_INTERRUPTS();
   } else if (loop == "deaf") {

@@ -218,7 +218,8 @@ sub dump
 	return join("\n", grep { !/^\\(un)?restrict / } split(/\n/, $output)) . "\n";
 }
 
-# Sorted paths of every file of a repository, relative to it; nothing when there is none.
+# Sorted paths of every file of a repository, relative to it; nothing when there is none. The history
+# is left out: each run adds to it, failed ones too.
 sub repository_files
 {
 	my ($repository) = @_;
@@ -226,7 +227,7 @@ sub repository_files
 	return () unless -d $repository;
 	find({ no_chdir => 1, wanted => sub {
 			push @files, substr($_, length($repository) + 1) if -f || -l } }, $repository);
-	return sort @files;
+	return sort grep { !m{^history/} } @files;
 }
 
 # After an operation that failed or was cancelled: the repository has the same files as before it

@@ -227,7 +227,9 @@ my @calls = (
 	'SELECT * FROM backup_progress()', 'SELECT backup_stage_restore()',
 	'SELECT * FROM backup_staged()', q{SELECT backup_discard_stage('x')},
 	q{SELECT backup_pin('x')}, q{SELECT backup_unpin('x')}, q{SELECT backup_drop('x')},
-	'SELECT * FROM backup_expire()', 'SELECT * FROM backup_verify()');
+	'SELECT * FROM backup_expire()', 'SELECT * FROM backup_verify()',
+	'SELECT * FROM backup_status()', 'SELECT * FROM backup_history()',
+	q{SELECT backup_cron('0 3 * * *')}, 'SELECT backup_cron_remove()');
 my @sessions = (
 	[ 'not preloaded', '' ],
 	[ 'loaded in the session', q{LOAD 'backup_ext';} ]);

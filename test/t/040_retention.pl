@@ -199,6 +199,7 @@ $node->safe_psql('postgres', q{ALTER SYSTEM SET backup_ext.max_rate = '8MB'});
 $node->reload;
 my $reader = IPC::Run::start(
 	[ 'psql', '-XAtq', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c',
+		'SET client_min_messages = warning', '-c',
 		"SELECT backup_stage_restore('$old', safety_backup => true)" ],
 	'>', \my $stage_id, '2>', \my $stage_error);
 ok($node->poll_query_until('postgres', q{SELECT phase NOT IN ('starting', 'checking') FROM backup_progress()}),

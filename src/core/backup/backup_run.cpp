@@ -66,7 +66,7 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
                 facts.block_bytes},
                options.compression_level),
       wal(&environment, &loop),
-      loop(options.threads, server) {
+      loop(options.threads, options.priority, server) {
   environment.facts = std::move(facts);
   environment.progress = progress;
   environment.begun_at = options.begun_at;

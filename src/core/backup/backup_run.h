@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/progress.h"
+#include "base/worker_pool.h"
 #include "cluster/changed_blocks.h"
 #include "format/manifest.h"
 #include "format/record.h"
@@ -55,6 +56,7 @@ inline constexpr Microseconds kNeverUntouched = 100LL * 366 * 24 * 3600 * kMicro
 struct BackupOptions {
   std::string backup_id;
   int threads = 1;
+  ThreadPriority priority = ThreadPriority::kNormal;
   int compression_level = 1;
   uint64_t max_bytes_per_second = 0;  // 0: unlimited
   Microseconds begun_at = 0;          // a moment before the server fixed the start LSN

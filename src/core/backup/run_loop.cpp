@@ -13,8 +13,9 @@ constexpr size_t kTasksWaitingPerThread = 4;
 
 }  // namespace
 
-RunLoop::RunLoop(int threads, ServerAccess* server) : server_(server) {
-  pool_.emplace(threads, kTasksWaitingPerThread * static_cast<size_t>(std::max(threads, 1)));
+RunLoop::RunLoop(int threads, ThreadPriority priority, ServerAccess* server) : server_(server) {
+  pool_.emplace(threads, kTasksWaitingPerThread * static_cast<size_t>(std::max(threads, 1)),
+                priority);
 }
 
 void RunLoop::Post(const WorkerPool::Task& task) {

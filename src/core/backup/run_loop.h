@@ -15,7 +15,7 @@ class RunLoop {
  public:
   // `server` must outlive it. Destroyed it waits for the tasks that run; those that wait are
   // dropped.
-  RunLoop(int threads, ServerAccess* server);
+  RunLoop(int threads, ThreadPriority priority, ServerAccess* server);
 
   // Called once a turn: posts what waits for room.
   void SetBackground(std::function<void()> background) { background_ = std::move(background); }

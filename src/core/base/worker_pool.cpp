@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -45,6 +47,13 @@ class AllSignalsBlocked {
  private:
   sigset_t saved_;
 };
+
+// Of this thread alone: on Linux each has its own. Where it is refused it stays as it is.
+void LowerPriority() {
+  constexpr int kNice = 5;
+  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()),
+                    getpriority(PRIO_PROCESS, 0) + kNice);
+}
 
 }  // namespace
 
@@ -133,7 +142,7 @@ bool WorkerPool::State::WaitFor(int timeout_ms, Condition condition) {
   return reached;
 }
 
-WorkerPool::WorkerPool(int threads, size_t queue_limit)
+WorkerPool::WorkerPool(int threads, size_t queue_limit, ThreadPriority priority)
     : state_(std::make_unique<State>(queue_limit)) {
   if (threads < 1 || queue_limit < 1) {
     throw Error(ErrorCode::kInternal, "worker pool needs a thread and room for a task");
@@ -142,7 +151,10 @@ WorkerPool::WorkerPool(int threads, size_t queue_limit)
   const AllSignalsBlocked blocked;
   try {
     for (int i = 0; i < threads; ++i) {
-      state_->threads.emplace_back([state = state_.get(), i] { state->Work(i); });
+      state_->threads.emplace_back([state = state_.get(), i, priority] {
+        if (priority == ThreadPriority::kLow) LowerPriority();
+        state->Work(i);
+      });
     }
   } catch (const std::system_error& error) {
     throw SystemError("start worker thread", error.code().value());

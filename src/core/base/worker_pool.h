@@ -10,13 +10,16 @@
 
 namespace backup_ext {
 
+// kLow gives the processor to others first where there are not enough (nice 5).
+enum class ThreadPriority { kNormal, kLow };
+
 class WorkerPool {
  public:
   // The argument is the number of the thread, 0 to threads - 1: for state a thread owns.
   using Task = std::function<void(int thread)>;
 
   // `threads` >= 1; at most `queue_limit` tasks wait.
-  WorkerPool(int threads, size_t queue_limit);
+  WorkerPool(int threads, size_t queue_limit, ThreadPriority priority = ThreadPriority::kNormal);
   // Stops: drops waiting tasks, sets stop_requested(), joins.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;

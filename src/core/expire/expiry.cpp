@@ -127,6 +127,19 @@ void RemoveOne(const Repository& repository, const WriterLock& lock, const Reten
   }
 }
 
+void ExpectRemovals(const Repository& repository, const Catalog& catalog,
+                    const std::vector<ExpiryRow>& rows, Progress* progress) {
+  std::vector<std::string> ids;
+  for (const ExpiryRow& row : rows) {
+    if (row.removed) ids.insert(ids.begin(), row.backup_id);
+  }
+  uint64_t bytes = 0;
+  for (const uint64_t freed : BytesToFree(repository, catalog, ids)) bytes += freed;
+  progress->files_total = ids.size();
+  progress->bytes_total = bytes;
+  progress->Enter(Phase::kExpiring);
+}
+
 void RefusePinned(const std::string& id, const BackupNotes& notes) {
   if (!IsPinned(notes, Now())) return;
   throw Error(
@@ -191,13 +204,17 @@ std::vector<ExpiryRow> PlanExpiry(const Repository& repository, const RetentionR
 
 std::vector<ExpiryRow> ExpireBackups(const Repository& repository, const WriterLock& lock,
                                      const RetentionRules& rules,
-                                     const std::function<void()>& pause_point) {
+                                     const std::function<void()>& pause_point, Progress* progress) {
   Catalog catalog = ReadCatalog(repository);
   std::vector<ExpiryRow> rows = DecideRows(repository, catalog, rules);
+  if (progress != nullptr) ExpectRemovals(repository, catalog, rows, progress);
   for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
     if (!row->removed) continue;
     pause_point();
     RemoveOne(repository, lock, rules, pause_point, &catalog, &*row);
+    if (progress == nullptr) continue;
+    progress->files_done += 1;
+    progress->bytes_done += row->freed_bytes;
   }
   pause_point();
   // After a failure nobody knows what of it would come back at a power cut: the next run sweeps.

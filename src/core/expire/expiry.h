@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/progress.h"
 #include "policy/retention.h"
 #include "store/catalog.h"
 #include "store/lock.h"
@@ -42,11 +43,13 @@ struct ExpiryRow {
 // operating system refuses) does not keep the others from going. `pause_point` is called before
 // each removal, between which nothing is half done, and may throw; in a very large one also in
 // between, and then what is left of it is in no list and goes with the next run. Returns the rows
-// of the plan as they came true. The caller holds `lock`.
+// of the plan as they came true. With a `progress` it counts backups as files, and what they free
+// as bytes. The caller holds `lock`.
 [[nodiscard]] std::vector<ExpiryRow> ExpireBackups(const Repository& repository,
                                                    const WriterLock& lock,
                                                    const RetentionRules& rules,
-                                                   const std::function<void()>& pause_point);
+                                                   const std::function<void()>& pause_point,
+                                                   Progress* progress = nullptr);
 
 // Removes one backup at somebody's wish. Throws Error(kNotInPrerequisiteState) with a hint for one
 // that is pinned, for the newest good one unless `force` is set, and for one whose record cannot be

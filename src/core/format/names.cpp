@@ -71,6 +71,19 @@ std::string NewJobId(Microseconds now) {
   return fmt::format("{}{}", kJobIdPrefix, NewBackupId(now));
 }
 
+std::optional<Microseconds> TimeOfJobId(std::string_view job_id) {
+  std::string_view t = job_id;
+  if (!ConsumePrefix(kJobIdPrefix, &t) || !IsBackupId(t)) {
+    return std::nullopt;
+  }
+  try {
+    return ParseTime(fmt::format("{}-{}-{}T{}:{}:{}.000000Z", t.substr(0, 4), t.substr(4, 2),
+                                 t.substr(6, 2), t.substr(9, 2), t.substr(11, 2), t.substr(13, 2)));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 std::string BackupPrefix(std::string_view backup_id) {
   return fmt::format("{}{}/", kBackupsPrefix, backup_id);
 }

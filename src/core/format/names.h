@@ -28,6 +28,8 @@ inline constexpr std::string_view kHoldsPrefix = "holds/";
 [[nodiscard]] std::string NewStageId(Microseconds now);
 [[nodiscard]] bool IsStageId(std::string_view text);
 [[nodiscard]] std::string NewJobId(Microseconds now);
+// When a job was asked for, to the second; nothing for text that is no job id.
+[[nodiscard]] std::optional<Microseconds> TimeOfJobId(std::string_view job_id);
 
 [[nodiscard]] std::string RecordName(std::string_view backup_id);    // backups/<id>/record.json
 [[nodiscard]] std::string ManifestName(std::string_view backup_id);  // backups/<id>/manifest

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -163,6 +164,27 @@ TEST(WorkerPool, RequestStopIsSeenByTasks) {
 TEST(WorkerPool, RefusesToBeEmpty) {
   EXPECT_THROW(WorkerPool(0, 1), Error);
   EXPECT_THROW(WorkerPool(1, 0), Error);
+}
+
+TEST(WorkerPool, LowPriorityIsThatOfItsThreadsAlone) {
+  const int before = getpriority(PRIO_PROCESS, 0);
+  std::atomic<int> low{0};
+  std::atomic<int> normal{0};
+  {
+    WorkerPool pool(1, 1, ThreadPriority::kLow);
+    ASSERT_TRUE(pool.TryPost([&](int) { low = getpriority(PRIO_PROCESS, 0); }));
+    while (!pool.DrainFor(100)) {
+    }
+  }
+  {
+    WorkerPool pool(1, 1);
+    ASSERT_TRUE(pool.TryPost([&](int) { normal = getpriority(PRIO_PROCESS, 0); }));
+    while (!pool.DrainFor(100)) {
+    }
+  }
+  EXPECT_EQ(low, std::min(before + 5, 19));
+  EXPECT_EQ(normal, before);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), before);
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+// How a backup makes room when the server has more to do than before.
+#include "policy/load_manners.h"
+
+#include <algorithm>
+
+namespace backup_ext {
+namespace {
+
+constexpr double kFewCommits = 10;
+constexpr uint64_t kNoticeableLagBytes = 32 * 1024 * 1024;
+
+double Latency(const Load& load) { return load.active_backends / load.commits_per_second; }
+
+bool HasLatency(const Load& load) {
+  return load.commits_per_second >= kFewCommits && load.active_backends > 0;
+}
+
+}  // namespace
+
+LoadSigns CompareLoad(const Load& before, const Load& now) {
+  LoadSigns signs;
+  signs.replication_lag =
+      now.replication_lag_bytes > 2 * before.replication_lag_bytes + kNoticeableLagBytes;
+  signs.active_backends = now.active_backends > 1.5 * before.active_backends + 2;
+  signs.commit_latency =
+      HasLatency(before) && HasLatency(now) && Latency(now) > 1.25 * Latency(before);
+  return signs;
+}
+
+uint64_t Pace::Adjust(bool crowded, uint64_t measured) {
+  best_ = std::max(best_, measured);
+  const uint64_t slowest = std::max(kSlowestRate, best_ / kSlowestPart);
+  if (crowded) {
+    const uint64_t current = limit_ == 0 ? measured : std::min(limit_, std::max(measured, slowest));
+    limit_ = std::max(slowest, current - current / 4);
+  } else if (limit_ != 0) {
+    limit_ += std::max<uint64_t>(limit_ / 10, 1);
+    if (limit_ >= best_) limit_ = 0;
+  }
+  return limit_;
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,147 @@
+// The history of runs as the server keeps it.
+#include "run_history.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cluster/contents.h"
+#include "store/history.h"
+
+#include "guard.h"
+#include "postgres_headers.h"
+#include "server_facts.h"
+#include "settings.h"
+#include "shared_state.h"
+#include "stage_job.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr uint64_t kReportLimitBytes = 1024 * 1024;
+// Of runs that cannot be brought into the repository, so many are kept: three weeks of retries.
+constexpr size_t kKeptHere = 1000;
+constexpr Microseconds kKeptFor = 400LL * 24 * 3600 * kMicrosecondsPerSecond;
+constexpr const char* kDied = "the process that did it ended unexpectedly";
+
+std::string RunsDirectory() {
+  return JoinPath(JoinPath(DataDir, std::string(kOwnStateDirectory)), "runs");
+}
+
+std::string PathOf(const std::string& job_id) {
+  return JoinPath(RunsDirectory(), job_id + ".json");
+}
+
+void Write(const RunReport& report) {
+  MakeDirectories(RunsDirectory(), 0700);
+  WriteFileDurably(PathOf(report.job_id), AsBytes(EncodeRunReport(report)));
+}
+
+std::set<std::string> LiveJobs() {
+  char ids[kMaxJobs][kIdRoom];
+  int count = 0;
+  CallPostgresUninterrupted([&] {
+    SharedState* const shared = GetSharedState();
+    LWLockAcquire(shared->lock, LW_SHARED);
+    for (const JobSlot& slot : shared->jobs) {
+      if (IsLive(slot)) memcpy(ids[count++], slot.request.job_id, kIdRoom);
+    }
+    LWLockRelease(shared->lock);
+  });
+  return {ids, ids + count};
+}
+
+// A copy of the data directory (a standby, a clone) brought the unfinished runs of its origin.
+bool IsOwn(const RunReport& report) {
+  return report.data_directory == DataDir && report.host == HostName();
+}
+
+// What lies here of runs that are over, oldest first. Files that cannot be read are left out.
+std::vector<RunReport> RunsHere(const std::set<std::string>& live) {
+  std::vector<RunReport> reports;
+  const auto entries = ReadDirectory(RunsDirectory());
+  if (!entries) return reports;
+  for (const DirectoryEntry& entry : *entries) {
+    try {
+      const Bytes text = ReadWholeFile(JoinPath(RunsDirectory(), entry.name), kReportLimitBytes);
+      RunReport report = DecodeRunReport(AsText(text));
+      if (!IsOwn(report)) continue;
+      if (report.result == "running") {
+        if (live.contains(report.job_id)) continue;
+        report.result = "failed";
+        report.error = kDied;
+        report.hint = "More details may be available in the server log.";
+      }
+      reports.push_back(std::move(report));
+    } catch (const Error&) {
+      // Another process has brought it into the repository, or a crash cut it.
+    }
+  }
+  std::ranges::stable_sort(reports, {}, &RunReport::started_at);
+  return reports;
+}
+
+void BringIntoRepository() {
+  const std::vector<RunReport> reports = RunsHere(LiveJobs());
+  try {
+    const Repository repository = OpenOwnRepository();
+    for (const RunReport& report : reports) {
+      AddToHistory(repository, report);
+      RemoveFile(PathOf(report.job_id));
+    }
+    PruneHistory(repository, Now() - kKeptFor);
+    return;
+  } catch (const Error&) {
+    // The next run tries again.
+  }
+  for (size_t i = 0; i + kKeptHere < reports.size(); ++i) RemoveFile(PathOf(reports[i].job_id));
+}
+
+}  // namespace
+
+void RememberBegin(const RunReport& report) noexcept {
+  try {
+    Write(report);
+  } catch (...) {
+    // A full disk, say: the run itself will tell.
+  }
+}
+
+void RememberEnd(const RunReport& report) noexcept {
+  try {
+    Write(report);
+  } catch (...) {
+    // The repository may take it nevertheless.
+    try {
+      AddToHistory(OpenOwnRepository(), report);
+    } catch (...) {
+    }
+  }
+  try {
+    BringIntoRepository();
+  } catch (...) {
+  }
+}
+
+std::vector<RunReport> RunsSince(Microseconds since, std::string* problem) {
+  std::vector<RunReport> runs;
+  std::set<std::string> known;
+  // First here: what is brought into the repository meanwhile is then seen twice, not never.
+  const std::vector<RunReport> here = RunsHere(LiveJobs());
+  try {
+    if (!CurrentSettings().repository.empty()) runs = ReadHistory(OpenOwnRepository(), since);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoRepository) *problem = error.message();
+  }
+  for (const RunReport& report : runs) known.insert(report.job_id);
+  for (const RunReport& report : here) {
+    if (report.started_at >= since && !known.contains(report.job_id)) runs.push_back(report);
+  }
+  std::ranges::stable_sort(runs, std::ranges::greater(), &RunReport::started_at);
+  return runs;
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,63 @@
+// How fast a running backup may read.
+#include "throttle.h"
+
+#include <algorithm>
+
+#include "guard.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr Microseconds kJudgeEvery = 2 * kMicrosecondsPerSecond;
+
+uint64_t Smaller(uint64_t a, uint64_t b) {
+  if (a == 0 || b == 0) return std::max(a, b);
+  return std::min(a, b);
+}
+
+}  // namespace
+
+// What it was before the backup, as the launcher saw it. Where that is not known, what it is at the
+// beginning.
+void Throttle::Judge(Microseconds now) {
+  Load load;
+  CallPostgresUninterrupted([&] {
+    load = probe_.Take();
+    if (!has_before_) has_before_ = UsualLoad(&before_);
+  });
+  const uint64_t bytes = slot_->progress.bytes_done;
+  if (judged_at_ != 0 && !has_before_) {
+    before_ = load;
+    has_before_ = true;
+  }
+  if (judged_at_ != 0) {
+    const double seconds = static_cast<double>(now - judged_at_) / kMicrosecondsPerSecond;
+    signs_ = CompareLoad(before_, load);
+    pace_limit_ = pace_.Adjust(
+        signs_.any(), static_cast<uint64_t>(static_cast<double>(bytes - judged_bytes_) / seconds));
+  }
+  judged_at_ = now;
+  judged_bytes_ = bytes;
+}
+
+uint64_t Throttle::Limit(uint64_t max_rate) {
+  if (manners_ == Manners::kMakeRoom) {
+    CallPostgresUninterrupted([this] { probe_.Look(); });
+    const Microseconds now = MonotonicNow();
+    if (now - judged_at_ >= kJudgeEvery) Judge(now);
+  }
+  uint32_t slowed_by = 0;
+  if (slot_->progress.phase == Phase::kCopying) {
+    if (max_rate > 0) slowed_by |= kSlowedByMaxRate;
+    if (pace_limit_ > 0 && signs_.replication_lag) slowed_by |= kSlowedByReplicationLag;
+    if (pace_limit_ > 0 && signs_.commit_latency) slowed_by |= kSlowedByCommitLatency;
+    if (pace_limit_ > 0 && signs_.active_backends) slowed_by |= kSlowedByActiveBackends;
+    // The load is as it was, and the rate is coming back.
+    if (pace_limit_ > 0 && !signs_.any()) slowed_by |= last_signs_;
+    if (signs_.any()) last_signs_ = slowed_by & ~uint32_t{kSlowedByMaxRate};
+  }
+  slot_->slowed_by = slowed_by;
+  return Smaller(max_rate, pace_limit_);
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,39 @@
+// How fast a running backup may read: max_rate, and less while the server has more to do than it
+// had.
+#pragma once
+
+#include "base/clock.h"
+#include "policy/load_manners.h"
+
+#include "load_probe.h"
+#include "shared_state.h"
+
+namespace backup_ext {
+
+class Throttle {
+ public:
+  enum class Manners { kMakeRoom, kMaxRateOnly };
+
+  // `slot` outlives it; `slot->slowed_by` is kept up to date.
+  Throttle(JobSlot* slot, Manners manners) : slot_(slot), manners_(manners) {}
+
+  // Bytes a second, 0: unlimited. At each pause point.
+  [[nodiscard]] uint64_t Limit(uint64_t max_rate);
+
+ private:
+  void Judge(Microseconds now);
+
+  JobSlot* slot_;
+  Manners manners_;
+  LoadProbe probe_;
+  Pace pace_;
+  Load before_;
+  bool has_before_ = false;
+  LoadSigns signs_;
+  uint32_t last_signs_ = 0;  // the last ones that there were, as bits of SlowedBy
+  uint64_t pace_limit_ = 0;
+  Microseconds judged_at_ = 0;  // monotonic; 0: not yet
+  uint64_t judged_bytes_ = 0;
+};
+
+}  // namespace backup_ext

@@ -1,0 +1,68 @@
+# A backup makes room when the server has more to do than before, and says why; a restore does not.
+use strict;
+use warnings;
+use BackupExtSchedule;
+use BackupExtTest qw(take_backup start_load finish_load nothing_left_running);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = BackupExtTest::new_node('main', conf => { 'wal_sender_timeout' => '10min' });
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+$node->safe_psql('postgres',
+	'CREATE TABLE filled AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 200000) i');
+$node->wait_for_catchup($standby);
+
+sub slowed_by
+{
+	my ($reason, $what) = @_;
+	return ok($node->poll_query_until('postgres',
+			"SELECT count(*) = 1 FROM backup_progress() WHERE operation = 'backup' AND throttled_because LIKE '%$reason%'"),
+		$what);
+}
+
+# What was asked for is no surprise.
+configure($node, 'backup_ext.max_rate' => '500kB');
+start_slow_backup($node);
+slowed_by('max_rate', 'max_rate');
+$node->safe_psql('postgres', 'SELECT pg_sleep(5)');
+is($node->safe_psql('postgres', 'SELECT throttled_because FROM backup_progress()'), 'max_rate',
+	'and nothing else while nothing happens');
+
+# A standby falls behind.
+my $receiver = $standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver');
+kill('STOP', $receiver) == 1 or die 'no WAL receiver';
+$node->safe_psql('postgres', 'CREATE TABLE lag AS SELECT * FROM filled');
+slowed_by('replication lag', 'replication lag');
+kill('CONT', $receiver);
+$node->wait_for_catchup($standby);
+$standby->stop;
+
+# More sessions than before.
+my $load = start_load($node, clients => 12);
+slowed_by('active backends', 'active backends');
+finish_load($load);
+configure($node, 'backup_ext.max_rate' => '0');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()'), 'it comes to its end');
+nothing_left_running($node, 'afterwards');
+is($node->safe_psql('postgres', 'SELECT state FROM backup_list()'), 'complete', 'and is good');
+
+# A restore is never slowed, nor is its safety backup.
+$load = start_load($node, clients => 12, no_init => 1);
+$node->safe_psql('postgres', "SELECT backup_stage_restore('latest', wait => false)");
+my $slowed = 0;
+while (1)
+{
+	my $row = $node->safe_psql('postgres',
+		q{SELECT phase || '|' || coalesce(throttled_because, '') FROM backup_progress()});
+	last if $row eq '';
+	$slowed++ unless $row =~ /\|$/;
+}
+is($slowed, 0, 'a restore under load is not slowed');
+finish_load($load);
+is($node->safe_psql('postgres', 'SELECT state FROM backup_staged()'), 'ready', 'and is there');
+
+done_testing();
