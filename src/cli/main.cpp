@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "activate_command.h"
 #include "base/error.h"
 #include "interrupt.h"
 #include "list_command.h"
@@ -27,7 +28,8 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "backup_ext " BACKUP_EXT_VERSION);
   app.require_subcommand(1);
   std::string repository;
-  app.add_option("--repository", repository, "Directory of the repository")->required();
+  app.add_option("--repository", repository, "Directory of the repository");
+  const ActivationCommands activation(&app);
 
   ListOptions list;
   CLI::App* list_command = app.add_subcommand("list", "Show the backups, newest first");
@@ -46,12 +48,14 @@ int Main(int argc, char** argv) {
                               "Directory of pg_ctl, for the command that is shown");
   try {
     app.parse(argc, argv);
+    if (!activation.parsed() && repository.empty()) throw CLI::RequiredError("--repository");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageExitCode;
   }
 
   CatchInterrupts();
   try {
+    if (activation.parsed()) activation.Run();
     if (list_command->parsed()) RunList(repository, list);
     if (restore_command->parsed()) RunRestore(repository, restore);
     return 0;

@@ -27,8 +27,4 @@ void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const Re
                      const StageMarker& marker, int port, const CapturedFiles& captured,
                      PostgresManifest* manifest);
 
-// One line of a tablespace_map, escaped as the server does.
-// Source: src/backend/access/transam/xlog.c, do_pg_backup_start().
-[[nodiscard]] std::string TablespaceMapLine(uint32_t oid, std::string_view target);
-
 }  // namespace backup_ext
