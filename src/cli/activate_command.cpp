@@ -42,7 +42,8 @@ ActivationCommands::ActivationCommands(CLI::App* app)
       undo_(app->add_subcommand("undo", "Put back what the last activation replaced")) {
   activate_->add_option("stage", stage_, "Directory of the stage, or its id");
   activate_
-      ->add_option("--pgdata", data_directory_, "Data directory of the server, which must be stopped")
+      ->add_option("--pgdata", data_directory_,
+                   "Data directory of the server, which must be stopped")
       ->required()
       ->envname("PGDATA");
   activate_->add_option("--staging-directory", staging_directory_,
@@ -50,15 +51,17 @@ ActivationCommands::ActivationCommands(CLI::App* app)
   activate_->add_flag("--dry-run", dry_run_, "Only say what would be done");
   CLI::Option* next = activate_->add_flag("--at-next-start", at_next_start_,
                                           "Only mark the stage, for --if-marked");
-  CLI::Option* marked = activate_->add_flag(
-      "--if-marked", if_marked_, "Activate the stage that is marked, if any; before a server starts");
+  CLI::Option* marked =
+      activate_->add_flag("--if-marked", if_marked_,
+                          "Activate the stage that is marked, if any; before a server starts");
   CLI::Option* unmark = activate_->add_flag("--unmark", unmark_, "Take the mark away");
   next->excludes(marked)->excludes(unmark);
   marked->excludes(unmark);
   activate_->add_flag("--replace-other-cluster", replace_other_cluster_,
                       "Even where the data directory is of another cluster");
   undo_
-      ->add_option("--pgdata", data_directory_, "Data directory of the server, which must be stopped")
+      ->add_option("--pgdata", data_directory_,
+                   "Data directory of the server, which must be stopped")
       ->required()
       ->envname("PGDATA");
   undo_->add_flag("--dry-run", dry_run_, "Only say what would be done");

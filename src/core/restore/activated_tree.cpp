@@ -103,10 +103,10 @@ void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
   PutConfiguration(directory, fate);
   if (StatLink(directory + "/recovery.signal")) {
     WriteOwnedFile(NextAutoConf(directory), origin_text, directory);
-    WriteOwnedFile(path,
-                   RecoveringAutoConf(origin_text, ReadText(GuardedAutoConf(directory)),
-                                      kRecoveryEndCommand),
-                   directory);
+    WriteOwnedFile(
+        path,
+        RecoveringAutoConf(origin_text, ReadText(GuardedAutoConf(directory)), kRecoveryEndCommand),
+        directory);
   } else {
     WriteOwnedFile(path, origin_text, directory);
   }

@@ -122,8 +122,8 @@ std::optional<ActivationJournal> Resume(const std::string& data_directory, std::
   if (!journal || journal->state == ActivationState::kActivated) return journal;
   if (journal->state == ActivationState::kUndoing) {
     FinishUndo(*journal, {});
-    *notice = fmt::format("The undo of stage {} that was interrupted is finished.",
-                          journal->stage_id);
+    *notice =
+        fmt::format("The undo of stage {} that was interrupted is finished.", journal->stage_id);
     return std::nullopt;
   }
   if (!HasSwitched(*journal)) {
@@ -139,12 +139,11 @@ std::optional<ActivationJournal> Resume(const std::string& data_directory, std::
 }
 
 std::string InterruptedNotice(const ActivationJournal& journal) {
-  return fmt::format("The {} of stage {} was interrupted; it will be {} first.",
-                     journal.state == ActivationState::kUndoing ? "undo" : "activation",
-                     journal.stage_id,
-                     journal.state == ActivationState::kUndoing || HasSwitched(journal)
-                         ? "finished"
-                         : "rolled back");
+  return fmt::format(
+      "The {} of stage {} was interrupted; it will be {} first.",
+      journal.state == ActivationState::kUndoing ? "undo" : "activation", journal.stage_id,
+      journal.state == ActivationState::kUndoing || HasSwitched(journal) ? "finished"
+                                                                         : "rolled back");
 }
 
 ActivationReport ReportOf(const ActivationJournal& journal, std::vector<std::string> notices) {
@@ -185,6 +184,8 @@ ActivationReport CheckActivation(const ActivationRequest& request) {
 ActivationReport Activate(const ActivationRequest& request) {
   const std::string data = CleanActivationPath(request.data_directory);
   const std::string stage = CleanActivationPath(request.stage_directory);
+  // Says so when there is nothing to lock.
+  if (!StatFile(ParentDirectory(data))) (void)PlanActivation(stage, data, request.other_cluster);
   const FileDescriptor lock = LockAgainstOthers(data);
   std::string notice;
   const auto earlier = Resume(data, &notice);

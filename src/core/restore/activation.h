@@ -47,8 +47,8 @@ struct ActivationReport {
 [[nodiscard]] ActivationReport UndoActivation(
     const std::string& data_directory, const std::function<void(std::string_view)>& step_done = {});
 
-// Finishes or rolls back what an earlier call left in the middle, and says which. Nothing when there
-// is nothing of that kind.
+// Finishes or rolls back what an earlier call left in the middle, and says which. Nothing when
+// there is nothing of that kind.
 std::optional<std::string> FinishInterrupted(const std::string& data_directory);
 
 // Marks a stage for the next start of a server that may be running now. Throws as PlanActivation()

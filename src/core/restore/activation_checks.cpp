@@ -159,10 +159,10 @@ void CheckTablespaces(const std::string& stage, const std::string& data) {
   for (const auto& [oid, target] : ReadTablespaceLinks(stage)) {
     const std::string place = ResolvePath(target);
     if (!StatFile(place)) {
-      throw Refusal(ErrorCode::kNotInPrerequisiteState, stage,
-                    fmt::format("The directory of tablespace {}, \"{}\", does not exist.", oid,
-                                target),
-                    "Was the stage moved? Move it back, or restore again.");
+      throw Refusal(
+          ErrorCode::kNotInPrerequisiteState, stage,
+          fmt::format("The directory of tablespace {}, \"{}\", does not exist.", oid, target),
+          "Was the stage moved? Move it back, or restore again.");
     }
     for (const auto& [old_oid, old_target] : old_links) {
       const std::string old_place = ResolvePath(old_target);
@@ -180,8 +180,7 @@ void PlanTablespaces(ActivationPlan* plan) {
   ActivationJournal& journal = plan->journal;
   const std::string from = TablespacesDirectory(journal.stage_directory);
   if (!StatLink(from)) return;
-  const std::string to =
-      fmt::format("{}.tablespaces-{}", journal.data_directory, journal.stage_id);
+  const std::string to = fmt::format("{}.tablespaces-{}", journal.data_directory, journal.stage_id);
   if (StatLink(to)) {
     throw Refusal(ErrorCode::kAlreadyExists, journal.stage_directory,
                   fmt::format("\"{}\", where its tablespaces are to go, exists already.", to),
@@ -210,11 +209,11 @@ void NoticeWalLink(const std::string& data, ActivationPlan* plan) {
   const std::string path = data + "/pg_wal";
   const auto status = StatLink(path);
   if (!status || !S_ISLNK(status->st_mode)) return;
-  plan->notices.push_back(
-      fmt::format("pg_wal of the server so far is a link to \"{}\" and stays with its directory. The "
-                  "new server has its WAL in its data directory; to move it, stop the server, move "
-                  "\"{}\" to a new directory there, and link to that.",
-                  ReadLink(path), path));
+  plan->notices.push_back(fmt::format(
+      "pg_wal of the server so far is a link to \"{}\" and stays with its directory. The "
+      "new server has its WAL in its data directory; to move it, stop the server, move "
+      "\"{}\" to a new directory there, and link to that.",
+      ReadLink(path), path));
 }
 
 }  // namespace
@@ -235,8 +234,8 @@ std::string CleanActivationPath(const std::string& directory) {
 
 void CheckFinishedStage(const std::string& directory) { (void)CheckIsStage(directory); }
 
-ActivationPlan PlanActivation(const std::string& stage_directory,
-                              const std::string& data_directory, OtherCluster other_cluster) {
+ActivationPlan PlanActivation(const std::string& stage_directory, const std::string& data_directory,
+                              OtherCluster other_cluster) {
   const StageMarker marker = CheckIsStage(stage_directory);
   if (IsInside(stage_directory, data_directory) || IsInside(data_directory, stage_directory)) {
     throw Refusal(ErrorCode::kInvalidArgument, stage_directory,
@@ -280,8 +279,8 @@ void CheckUndo(const ActivationJournal& journal) {
   CheckNotRunning(journal.data_directory, attempt);
   CheckNotRunning(journal.stage_directory, attempt);
   if (InodeOf(journal.data_directory) != journal.new_inode) {
-    throw refuse(fmt::format("\"{}\" is not the directory that was activated.",
-                             journal.data_directory));
+    throw refuse(
+        fmt::format("\"{}\" is not the directory that was activated.", journal.data_directory));
   }
   if (InodeOf(journal.stage_directory) != journal.old_inode) {
     throw refuse(journal.old_inode == 0

@@ -21,10 +21,10 @@ struct ActivationPlan {
 // The name to exchange: absolute, every link resolved. Throws Error(kInvalidArgument).
 [[nodiscard]] std::string CleanActivationPath(const std::string& directory);
 
-// Both by CleanActivationPath(). Throws Error with a hint: kNotInPrerequisiteState (a server runs on
-// either, one of them is or holds a mount point, they lie on different file systems, the stage is
-// not finished), kInvalidArgument (not a stage, not a data directory, one within the other, another
-// cluster or version), kPermissionDenied.
+// Both by CleanActivationPath(). Throws Error with a hint: kNotInPrerequisiteState (a server runs
+// on either, one of them is or holds a mount point, they lie on different file systems, the stage
+// is not finished), kInvalidArgument (not a stage, not a data directory, one within the other,
+// another cluster or version), kPermissionDenied.
 [[nodiscard]] ActivationPlan PlanActivation(const std::string& stage_directory,
                                             const std::string& data_directory,
                                             OtherCluster other_cluster);

@@ -1,4 +1,5 @@
-// The journal of an activation: `<data directory>.backup_ext_activation`, beside the data directory.
+// The journal of an activation: `<data directory>.backup_ext_activation`, beside the data
+// directory.
 //
 // It is there before anything is changed and says all that is needed to finish or to roll back. How
 // far the change came is read from the file system: which inode has the data directory's name.

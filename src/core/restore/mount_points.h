@@ -15,8 +15,8 @@ namespace backup_ext {
 [[nodiscard]] std::optional<std::string> MountPointIn(std::string_view mount_information,
                                                       const std::string& directory);
 
-// The mount point of the file system that holds `path` (resolved): names can only be exchanged below
-// one and the same, even where two show the same device.
+// The mount point of the file system that holds `path` (resolved): names can only be exchanged
+// below one and the same, even where two show the same device.
 [[nodiscard]] std::string MountPointOf(const std::string& path);
 
 }  // namespace backup_ext

@@ -43,11 +43,10 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
   try {
     const Bytes text = ReadWholeFile(path, kMarkerLimitBytes);
     const auto json = nlohmann::json::parse(AsText(text));
-    return StageMarker{
-        json.at("stage_id"), json.at("backup_id"),
-        PathFromText(json.at("directory").get<std::string>()),
-        PathFromText(json.at("socket_directory").get<std::string>()),
-        json.at("role") == kReplaced ? StageRole::kReplaced : StageRole::kStaged};
+    return StageMarker{json.at("stage_id"), json.at("backup_id"),
+                       PathFromText(json.at("directory").get<std::string>()),
+                       PathFromText(json.at("socket_directory").get<std::string>()),
+                       json.at("role") == kReplaced ? StageRole::kReplaced : StageRole::kStaged};
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

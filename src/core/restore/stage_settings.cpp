@@ -68,9 +68,9 @@ GuardGroup Archive() {
 // stop only at a record after that, and there is none in the backup of an idle standby. Source:
 // src/backend/access/transam/xlogrecovery.c, recoveryStopsBefore(), recoveryStopsAfter().
 constexpr std::array<std::string_view, 11> kRecoverySettings = {
-    "restore_command",      "recovery_target_name",     "recovery_target_time",
-    "recovery_target_xid",  "recovery_target_lsn",      "recovery_target",
-    "recovery_target_timeline", "recovery_target_action", "recovery_min_apply_delay",
+    "restore_command",          "recovery_target_name",      "recovery_target_time",
+    "recovery_target_xid",      "recovery_target_lsn",       "recovery_target",
+    "recovery_target_timeline", "recovery_target_action",    "recovery_min_apply_delay",
     "archive_cleanup_command",  "allow_in_place_tablespaces"};
 
 GuardGroup Recovery(const BackupRecord& record, const GuardFacts& facts) {

@@ -8,8 +8,8 @@
 
 namespace backup_ext {
 
-// oid and target of every link in `<directory>/pg_tblspc`, as they stand there. Tablespaces in place
-// have none.
+// oid and target of every link in `<directory>/pg_tblspc`, as they stand there. Tablespaces in
+// place have none.
 [[nodiscard]] std::map<uint32_t, std::string> ReadTablespaceLinks(const std::string& directory);
 
 // One line of a tablespace_map, escaped as the server does.
