@@ -219,7 +219,10 @@ TEST_F(ActivationTest, KilledAtEveryStepOfActivate) {
     ExpectAsBefore();
     if (!killed) break;
     KillAfter(steps, run);
-    static_cast<void>(Activate(Request()));
+    // Killed after the very last step it is done already.
+    if (ReadActivationJournal(data_)->state != ActivationState::kActivated) {
+      static_cast<void>(Activate(Request()));
+    }
     ExpectActivated();
     static_cast<void>(UndoActivation(data_));
     ExpectAsBefore();
