@@ -11,6 +11,7 @@
 #include "store/notes.h"
 
 #include "boundary.h"
+#include "cluster_state.h"
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
@@ -54,6 +55,7 @@ void Expire(FunctionCallInfo call, bool dry_run) {
   if (dry_run) {
     result = PlanExpiry(repository, settings.retention);
   } else {
+    RequireOwner(repository);
     const auto lock = LockForRemoval(repository, "backup_expire()");
     result = ExpireBackups(repository, *lock, settings.retention, ServeInterrupts);
     LogExpiry(result);
@@ -63,6 +65,7 @@ void Expire(FunctionCallInfo call, bool dry_run) {
 
 void Drop(const char* backup_id, bool force) {
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_drop()");
   const std::string id = DropBackup(repository, *lock, backup_id, force, ServeInterrupts);
   const char* const text = id.c_str();
@@ -85,11 +88,13 @@ std::string ResolveId(const Repository& repository, const char* backup_id) {
 void Pin(const char* backup_id, TimestampTz until) {
   const Microseconds end = PinEnd(until);
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   AddPinNote(repository, ResolveId(repository, backup_id), {Now(), end});
 }
 
 void Unpin(const char* backup_id) {
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   const std::string id = ResolveId(repository, backup_id);
   const BackupNotes notes = ReadNotes(repository, id);
   const bool has_pin = notes.pin && notes.pin->pinned_until != kNotPinned;

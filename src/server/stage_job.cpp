@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "restore/restore_run.h"
+#include "restore/shell_quote.h"
 #include "restore/stage.h"
 #include "store/catalog.h"
 #include "store/hold.h"
@@ -45,6 +46,12 @@ void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
 }
 
 std::string BinDirectory() { return ParentDirectory(my_exec_path); }
+
+// For the time when the server is stopped.
+std::string ActivateCommand(const std::string& directory) {
+  return fmt::format("{} activate {} --pgdata {}", ShellQuote(BinDirectory() + "/backup_ext"),
+                     ShellQuote(directory), ShellQuote(ResolvePath(DataDir)));
+}
 
 std::vector<std::string> ForbiddenDirectories(const Settings& settings) {
   std::vector<std::string> directories = ClusterDirectories();
@@ -131,6 +138,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   stage.state = "ready";
   stage.bytes = result.bytes;
   stage.start_command = result.start_command;
+  stage.activate_command = ActivateCommand(directory);
   stage.staged_at = Now();
   forget.Release();
   DescribeAsReady(staging, stage);

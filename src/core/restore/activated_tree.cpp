@@ -148,6 +148,7 @@ void MarkReplaced(const ActivationJournal& journal, const std::string& directory
                               .backup_id = {},
                               .directory = directory,
                               .socket_directory = {},
+                              .repository_created_at = 0,
                               .role = StageRole::kReplaced};
   WriteOwnedFile(StageMarkerPath(directory), EncodeStageMarker(marker), directory);
 }

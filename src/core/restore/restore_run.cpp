@@ -111,8 +111,12 @@ class StagedRestore {
                   fmt::format("\"{}\" is not the id of a stage", options_.stage_id));
     }
     CheckTargetPlace(tree_.directory(), options_.forbidden);
-    marker_ = {options_.stage_id, record_.backup_id, tree_.directory(),
-               SocketDirectory(tree_.directory(), options_.stage_id, options_.port)};
+    marker_ = {options_.stage_id,
+               record_.backup_id,
+               tree_.directory(),
+               SocketDirectory(tree_.directory(), options_.stage_id, options_.port),
+               repository_.identity().created_at,
+               StageRole::kStaged};
   }
 
   void Write(RestorePlan plan) {

@@ -25,6 +25,7 @@ std::string EncodeStageMarker(const StageMarker& marker) {
                                {"backup_id", marker.backup_id},
                                {"directory", PathToText(marker.directory)},
                                {"socket_directory", PathToText(marker.socket_directory)},
+                               {"repository_created_at", marker.repository_created_at},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
   return json.dump(2) + "\n";
 }
@@ -43,9 +44,11 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
   try {
     const Bytes text = ReadWholeFile(path, kMarkerLimitBytes);
     const auto json = nlohmann::json::parse(AsText(text));
-    return StageMarker{json.at("stage_id"), json.at("backup_id"),
+    return StageMarker{json.at("stage_id"),
+                       json.at("backup_id"),
                        PathFromText(json.at("directory").get<std::string>()),
                        PathFromText(json.at("socket_directory").get<std::string>()),
+                       json.at("repository_created_at").get<Microseconds>(),
                        json.at("role") == kReplaced ? StageRole::kReplaced : StageRole::kStaged};
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;

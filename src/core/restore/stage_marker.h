@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
+
 namespace backup_ext {
 
 // What the directory is.
@@ -20,6 +22,9 @@ struct StageMarker {
   std::string backup_id;
   std::string directory;
   std::string socket_directory;
+  // Whose copy it is: RepositoryIdentity::created_at, which no two repositories of a cluster share.
+  // 0: not known, it may be any.
+  Microseconds repository_created_at = 0;
   StageRole role = StageRole::kStaged;
 };
 
