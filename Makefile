@@ -137,9 +137,12 @@ install: install-program
 install-program: program installdirs
 	$(MKDIR_P) '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(PROGRAM_FILE) '$(DESTDIR)$(bindir)/backup_ext'
+	$(PROGRAM_FILE) man-page > $(CORE_BUILD)/backup_ext.1
+	$(MKDIR_P) '$(DESTDIR)$(mandir)/man1'
+	$(INSTALL_DATA) $(CORE_BUILD)/backup_ext.1 '$(DESTDIR)$(mandir)/man1/backup_ext.1'
 
 uninstall: uninstall-program
 uninstall-program:
-	rm -f '$(DESTDIR)$(bindir)/backup_ext'
+	rm -f '$(DESTDIR)$(bindir)/backup_ext' '$(DESTDIR)$(mandir)/man1/backup_ext.1'
 
 endif

@@ -68,6 +68,10 @@ CREATE FUNCTION backup_discard_stage(stage_id text)
 RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_discard_stage'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION backup_export(backup_id text, directory text, format text DEFAULT 'plain')
+RETURNS void AS 'MODULE_PATHNAME', 'backup_ext_backup_export'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION backup_verify(backup_id text DEFAULT 'latest', OUT path text, OUT problem text,
     OUT offset_bytes bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_verify'
@@ -87,4 +91,5 @@ REVOKE ALL ON FUNCTION backup_stage_restore(text, text, timestamptz, pg_lsn, tex
     boolean, boolean, jsonb, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_staged() FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_discard_stage(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION backup_export(text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION backup_verify(text) FROM PUBLIC;

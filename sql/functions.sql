@@ -32,6 +32,7 @@ SELECT backup_stage_restore();
 SELECT * FROM backup_staged();
 SELECT backup_discard_stage('x');
 SELECT * FROM backup_check();
+SELECT backup_export('latest', 'x');
 SELECT * FROM backup_verify();
 RESET ROLE;
 DROP ROLE regress_backup_nobody;

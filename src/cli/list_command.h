@@ -1,13 +1,10 @@
 // `backup_ext list`: the catalog, for a person or a program.
 #pragma once
 
-#include <string>
+#include "program.h"
 
 namespace backup_ext {
 
-struct ListOptions {
-  bool json = false;
-};
-void RunList(const std::string& repository, const ListOptions& options);
+void AddListCommand(Program* program);
 
 }  // namespace backup_ext

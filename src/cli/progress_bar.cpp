@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 
-#include "size_text.h"
+#include "output.h"
 
 namespace backup_ext {
 namespace {

@@ -3,63 +3,75 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <thread>
+#include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/progress.h"
 #include "format/names.h"
 #include "interrupt.h"
+#include "output.h"
 #include "progress_bar.h"
 #include "restore/restore_run.h"
 #include "restore/shell_quote.h"
-#include "size_text.h"
 #include "store/catalog.h"
-#include "store/repository.h"
 
 namespace backup_ext {
 namespace {
 
-// Beyond this the disk is what takes the time.
-constexpr unsigned kMostThreads = 8;
+struct RestoreOptions {
+  std::string backup_id;
+  std::string directory;
+  int jobs = 0;
+  int port = 5432;
+  std::string bin_directory;
+};
 
-void PrintResult(const BackupRecord& record, const RestoreOptions& options,
-                 const std::string& directory, const StageResult& result) {
-  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id, directory,
-             result.files, SizeText(result.bytes));
+void PrintResult(const BackupRecord& record, const StageOptions& stage,
+                 const StageResult& result) {
+  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id,
+             stage.directory, result.files, SizeText(result.bytes));
   fmt::print(
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
       "and look into it with\n"
       "    psql -h {} -p {} -d postgres\n",
-      result.start_command, ShellQuote(result.socket_directory), options.port);
+      result.start_command, ShellQuote(result.socket_directory), stage.port);
   fmt::print(
       "\nThe settings that keep it apart are at the end of \"{0}/postgresql.auto.conf\"; the\n"
       "original of that file is \"{0}/backup_ext_stage/postgresql.auto.conf\".\n",
-      directory);
+      stage.directory);
 }
 
-}  // namespace
+nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
+                          const StageResult& result) {
+  return {{"backup_id", record.backup_id},
+          {"stage_id", stage.stage_id},
+          {"directory", stage.directory},
+          {"files", result.files},
+          {"bytes", result.bytes},
+          {"start_command", result.start_command},
+          {"socket_directory", result.socket_directory},
+          {"port", stage.port}};
+}
 
-void RunRestore(const std::string& location, const RestoreOptions& options) {
-  const Repository repository = Repository::Open(location);
-  const BackupRecord record = FindBackup(repository, options.backup_id);
-  const std::string directory =
-      std::filesystem::absolute(options.directory).lexically_normal().string();
-
+StageOptions StageOf(const RestoreOptions& options, const Repository& repository) {
   StageOptions stage;
   stage.stage_id = NewStageId(Now());
-  stage.directory = directory;
-  stage.threads =
-      options.threads > 0
-          ? options.threads
-          : static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads));
+  stage.directory = std::filesystem::absolute(options.directory).lexically_normal().string();
+  stage.threads = ThreadsOf(options.jobs);
   stage.forbidden = {ResolvePath(repository.location())};
   stage.bin_directory = options.bin_directory;
   stage.port = options.port;
+  return stage;
+}
 
+int Restore(const Program& program, const RestoreOptions& options) {
+  const Repository repository = program.OpenRepository();
+  const BackupRecord record = FindBackup(repository, options.backup_id);
+  const StageOptions stage = StageOf(options, repository);
   Progress progress;
   StageResult result;
   {
@@ -69,7 +81,33 @@ void RunRestore(const std::string& location, const RestoreOptions& options) {
       bar.Draw();
     });
   }
-  PrintResult(record, options, directory, result);
+  if (program.json()) {
+    PrintJson(ResultJson(record, stage, result));
+  } else {
+    PrintResult(record, stage, result);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddRestoreCommand(Program* program) {
+  const auto options = std::make_shared<RestoreOptions>();
+  CLI::App* const command = program->AddCommand(
+      "restore", "Restore a backup into a directory that is empty or missing",
+      [program, options] { return Restore(*program, *options); });
+  AddBackupArgument(command, &options->backup_id);
+  command->add_option("directory", options->directory, "Where to")
+      ->type_name("DIRECTORY")
+      ->required();
+  AddJobsOption(command, &options->jobs);
+  command->add_option("--port", options->port, "Port of the copy's private socket; default 5432")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65535));
+  command
+      ->add_option("--bindir", options->bin_directory,
+                   "Directory of pg_ctl, for the command that is shown")
+      ->type_name("DIRECTORY");
 }
 
 }  // namespace backup_ext

@@ -101,11 +101,6 @@ void Unpin(const char* backup_id) {
   if (has_pin || notes.unreadable_pin) AddPinNote(repository, id, {Now(), kNotPinned});
 }
 
-void RequireArgument(const void* value, const char* name) {
-  if (value != nullptr) return;
-  ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
-}
-
 }  // namespace
 }  // namespace backup_ext
 

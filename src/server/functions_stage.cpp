@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "format/names.h"
 #include "restore/stage.h"
 
@@ -14,6 +13,7 @@
 #include "postgres_headers.h"
 #include "result_set.h"
 #include "settings.h"
+#include "target_directory.h"
 
 namespace backup_ext {
 namespace {
@@ -39,41 +39,14 @@ void RefuseWhatIsNotThereYet(const StageArguments& arguments) {
               "Nothing was restored. Leave the argument out.");
 }
 
-bool IsOneName(const std::string& text) {
-  return !text.empty() && text.size() <= 63 && text != "." && text != ".." &&
-         text.find_first_not_of(
-             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-             std::string::npos;
-}
-
-// A path is for superusers: it writes as the server's operating system user.
 std::string StageDirectory(const StageArguments& arguments) {
   if (arguments.directory == nullptr) return {};
-  const std::string directory = arguments.directory;
-  if (IsOneName(directory)) return JoinPath(StagingDirectory(CurrentSettings()), directory);
-  if (!arguments.superuser) {
-    throw Error(ErrorCode::kPermissionDenied,
-                "permission denied to restore into directory \"" + directory + "\"",
-                "Only a superuser may name a path.",
-                "Give one name (letters, digits, '.', '_', '-'): a directory of that name is made "
-                "below backup_ext.staging_directory.");
-  }
-  if (directory.empty() || directory[0] != '/') {
-    throw Error(ErrorCode::kInvalidArgument,
-                "directory \"" + directory + "\" is neither an absolute path nor a single name", {},
-                "Give an absolute path, or one name: a directory of that name is made below "
-                "backup_ext.staging_directory.");
-  }
-  return directory;
+  return TargetDirectory(arguments.directory, arguments.superuser, "restore into");
 }
 
 void FillStageRequest(const StageArguments& arguments, JobRequest* request) {
   RefuseWhatIsNotThereYet(arguments);
-  const std::string backup_id = arguments.backup_id == nullptr ? "latest" : arguments.backup_id;
-  if (backup_id != "latest" && !IsBackupId(backup_id)) {
-    throw Error(ErrorCode::kInvalidArgument, "\"" + backup_id + "\" is not a backup id", {},
-                "See backup_list() for the ids, or use 'latest'.");
-  }
+  const std::string backup_id = BackupIdArgument(arguments.backup_id);
   (void)RequireRepository(CurrentSettings());
   const Microseconds now = Now();
   request->kind = JobKind::kStage;

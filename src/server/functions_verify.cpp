@@ -3,7 +3,6 @@
 #include <string>
 
 #include "base/clock.h"
-#include "base/error.h"
 #include "format/names.h"
 #include "store/catalog.h"
 
@@ -20,11 +19,7 @@ namespace backup_ext {
 namespace {
 
 void FillVerifyRequest(const char* asked, JobRequest* request) {
-  std::string backup_id = asked == nullptr ? "latest" : asked;
-  if (backup_id != "latest" && !IsBackupId(backup_id)) {
-    throw Error(ErrorCode::kInvalidArgument, "\"" + backup_id + "\" is not a backup id", {},
-                "See backup_list() for the ids, or use 'latest'.");
-  }
+  std::string backup_id = BackupIdArgument(asked);
   (void)RequireRepository(CurrentSettings());
   // Two verifies of one backup are told apart from two of different ones by its id.
   if (backup_id == "latest") backup_id = FindBackup(OpenOwnRepository(), "latest").backup_id;

@@ -18,7 +18,7 @@ inline constexpr int kMaxJobs = 8;
 inline constexpr size_t kIdRoom = 64;
 inline constexpr size_t kLabelRoom = 256;
 
-enum class JobKind : uint32_t { kBackup, kStage, kVerify };
+enum class JobKind : uint32_t { kBackup, kStage, kVerify, kExport };
 [[nodiscard]] inline const char* OperationName(JobKind kind) {
   switch (kind) {
     case JobKind::kBackup:
@@ -27,6 +27,8 @@ enum class JobKind : uint32_t { kBackup, kStage, kVerify };
       return "restore";
     case JobKind::kVerify:
       return "verify";
+    case JobKind::kExport:
+      return "export";
   }
   return "unknown";
 }
@@ -47,10 +49,12 @@ struct JobRequest {
   char trigger[16];         // "manual", "schedule", "safety"
   char backup_kind[16];     // "auto", "full", "incremental"
   bool fast_checkpoint;
+  char directory[MAXPGPATH];  // stage and export; of a stage empty: below the staging directory
   // Stage only.
   char stage_id[kIdRoom];
-  char directory[MAXPGPATH];       // empty: below the staging directory
   char safety_backup_id[kIdRoom];  // empty: no safety backup
+  // Export only.
+  char export_format[16];
   // Verify only: the dsm_handle of who waits for the rows (verify_rows.h); 0: nobody.
   uint32 rows_segment;
 };

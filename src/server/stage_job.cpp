@@ -21,6 +21,7 @@
 #include "postgres_headers.h"
 #include "server_facts.h"
 #include "settings.h"
+#include "target_directory.h"
 
 namespace backup_ext {
 namespace {
@@ -51,12 +52,6 @@ std::string BinDirectory() { return ParentDirectory(my_exec_path); }
 std::string ActivateCommand(const std::string& directory) {
   return fmt::format("{} activate {} --pgdata {}", ShellQuote(BinDirectory() + "/backup_ext"),
                      ShellQuote(directory), ShellQuote(ResolvePath(DataDir)));
-}
-
-std::vector<std::string> ForbiddenDirectories(const Settings& settings) {
-  std::vector<std::string> directories = ClusterDirectories();
-  directories.push_back(settings.repository);
-  return directories;
 }
 
 Stage DescribeStage(const JobRequest& request, const BackupRecord& record,

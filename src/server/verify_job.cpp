@@ -7,12 +7,8 @@
 #include <cstring>
 #include <string>
 
-#include "base/clock.h"
-#include "base/error.h"
-#include "store/catalog.h"
-#include "store/notes.h"
 #include "store/repository.h"
-#include "store/suspects.h"
+#include "verify/remember.h"
 #include "verify/verify_run.h"
 
 #include "guard.h"
@@ -24,32 +20,6 @@
 
 namespace backup_ext {
 namespace {
-
-constexpr size_t kFirstProblemLimit = 2000;
-
-std::string FirstProblem(const VerifyResult& result) {
-  if (result.problems.empty()) return {};
-  const VerifyProblem& first = result.problems.front();
-  return fmt::format("{}: {}", first.path, first.problem).substr(0, kFirstProblemLimit);
-}
-
-// Empty, or why the catalog does not know the result.
-std::string Remember(const Repository& repository, const std::string& backup_id,
-                     const VerifyResult& result) {
-  VerifyNote note;
-  note.made_at = Now();
-  note.problems = result.damaged_files;
-  note.first_problem = FirstProblem(result);
-  note.checked_bytes = result.checked_bytes;
-  try {
-    AddVerifyNote(repository, backup_id, note);
-    if (note.problems > 0) MarkSuspects(repository, ReadCatalog(repository), backup_id);
-  } catch (const Error& error) {
-    return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
-                       error.message());
-  }
-  return {};
-}
 
 void Warn(const std::string& message, const std::string& hint) {
   const char* const text = message.c_str();
@@ -94,7 +64,7 @@ void RunVerify(const JobRequest& request, JobSlot* slot) {
                                            &slot->progress, [slot] { PausePoint(*slot); });
   // The last moment at which a cancel is heard: from here on there is a result.
   ThrowIfJobMustEnd(*slot);
-  const std::string forgotten = Remember(repository, backup_id, result);
+  const std::string forgotten = RememberVerify(repository, backup_id, result);
   WarnOfDamage(backup_id, result);
   if (!forgotten.empty()) {
     Warn(forgotten, "");

@@ -4,6 +4,7 @@
 
 #include "backup_job.h"
 #include "boundary.h"
+#include "export_job.h"
 #include "guard.h"
 #include "jobs.h"
 #include "postgres_headers.h"
@@ -51,6 +52,10 @@ void RunJob(JobSlot* slot) {
   }
   if (request.kind == JobKind::kVerify) {
     RunVerify(request, slot);
+    return;
+  }
+  if (request.kind == JobKind::kExport) {
+    RunExport(request, slot);
     return;
   }
   RunBackup({.backup_id = request.backup_id,

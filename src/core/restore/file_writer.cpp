@@ -31,15 +31,13 @@ ByteSpan UnitsOfRun(const ManifestEntry& entry, const PageRun& run, ByteSpan pla
 }
 
 // A segment is recycled under a new name later: a short one would then grow while WAL is written.
-uint64_t FillUp(int fd, uint64_t size, uint64_t full_size, uint32_t* crc, const std::string& path) {
+void FillUp(uint64_t size, uint64_t full_size, const std::function<void(ByteSpan)>& piece) {
   const Bytes zeros(std::min<uint64_t>(full_size - std::min(size, full_size), 1024 * 1024));
   while (size < full_size) {
     const ByteSpan part = ByteSpan(zeros).first(std::min<uint64_t>(zeros.size(), full_size - size));
-    WriteAll(fd, part, path);
-    *crc = Crc32cUpdate(*crc, part);
+    piece(part);
     size += part.size();
   }
-  return size;
 }
 
 // A backup that says itself that pages are damaged is restored as it is.
@@ -61,6 +59,10 @@ uint64_t NeededWal(const ManifestEntry& entry, const BackupRecord& record) {
 }
 
 }  // namespace
+
+int64_t MtimeSeconds(const ManifestEntry& entry) {
+  return entry.mtime_ns > 0 ? entry.mtime_ns / 1'000'000'000 : Now() / kMicrosecondsPerSecond;
+}
 
 FileWriter::FileWriter(Surroundings surroundings)
     : at_(std::move(surroundings)), frames_(*at_.repository, at_.open_packs) {}
@@ -108,16 +110,28 @@ void FileWriter::ForEachPiece(const ManifestEntry& entry, const Piece& piece) {
   }
 }
 
+void FileWriter::ForEachWrittenPiece(const ManifestEntry& entry, const Piece& piece) {
+  if (entry.file_kind != FileKind::kWal) {
+    ForEachPiece(entry, piece);
+    return;
+  }
+  const uint64_t kept = NeededWal(entry, *at_.record);
+  uint64_t size = 0;
+  ForEachPiece(entry, [&](ByteSpan bytes) {
+    bytes = bytes.first(std::min<uint64_t>(bytes.size(), kept - size));
+    size += bytes.size();
+    piece(bytes);
+  });
+  if (!at_.should_stop()) FillUp(size, at_.record->wal_segment_bytes, piece);
+}
+
 void FileWriter::Write(const ManifestEntry& entry, const std::string& destination) {
   const FileDescriptor file = at_.tree->CreateFile(destination);
   const std::string full_path = at_.tree->FullPath(destination);
   uint32_t crc = kCrc32cInit;
   uint64_t size = 0;
   uint64_t flushed = 0;
-  const bool is_wal = entry.file_kind == FileKind::kWal;
-  const uint64_t kept = is_wal ? NeededWal(entry, *at_.record) : entry.size_bytes;
-  ForEachPiece(entry, [&](ByteSpan bytes) {
-    bytes = bytes.first(std::min<uint64_t>(bytes.size(), kept - size));
+  ForEachWrittenPiece(entry, [&](ByteSpan bytes) {
     WriteAll(file.get(), bytes, full_path);
     crc = Crc32cUpdate(crc, bytes);
     size += bytes.size();
@@ -128,14 +142,9 @@ void FileWriter::Write(const ManifestEntry& entry, const std::string& destinatio
     flushed = size;
   });
   if (at_.should_stop()) return;
-  if (is_wal) {
-    size = FillUp(file.get(), size, at_.record->wal_segment_bytes, &crc, full_path);
-  }
   at_.tree->SealFile(file.get(), entry.mode, destination);
   (void)sync_file_range(file.get(), static_cast<off_t>(flushed), 0, SYNC_FILE_RANGE_WRITE);
-  const int64_t mtime_seconds =
-      entry.mtime_ns > 0 ? entry.mtime_ns / 1'000'000'000 : Now() / kMicrosecondsPerSecond;
-  at_.manifest->Add(destination, size, mtime_seconds, Crc32cFinish(crc));
+  at_.manifest->Add(destination, size, MtimeSeconds(entry), Crc32cFinish(crc));
   at_.progress->files_done += 1;
 }
 

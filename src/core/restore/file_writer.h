@@ -15,6 +15,9 @@
 
 namespace backup_ext {
 
+// When the file was last written to; now, where that is not known.
+[[nodiscard]] int64_t MtimeSeconds(const ManifestEntry& entry);
+
 class FileWriter {
  public:
   // What it refers to must outlive it. `should_stop` is asked after each frame.
@@ -30,14 +33,17 @@ class FileWriter {
   };
   explicit FileWriter(Surroundings surroundings);
 
-  // Writes the file under `destination` and adds it to the server's manifest. WAL segments are
+  // `tree` and `manifest` are needed by this alone. Writes the file under `destination` and adds it to the server's manifest. WAL segments are
   // filled up with zeros to their full size. Throws Error(kDamaged) naming file and place.
   void Write(const ManifestEntry& entry, const std::string& destination);
   // The content, of at most `limit_bytes`.
   [[nodiscard]] Bytes Read(const ManifestEntry& entry, uint64_t limit_bytes);
+  // The content as Write() writes it: WAL ends where the backup does, zeros follow. Once
+  // `should_stop` says so it may end early.
+  using Piece = std::function<void(ByteSpan)>;
+  void ForEachWrittenPiece(const ManifestEntry& entry, const Piece& piece);
 
  private:
-  using Piece = std::function<void(ByteSpan)>;
   void ForEachPiece(const ManifestEntry& entry, const Piece& piece);
   void CheckedPieces(const ManifestEntry& entry, const Piece& piece);
 

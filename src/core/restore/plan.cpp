@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -36,21 +37,13 @@ uint64_t AddChecked(uint64_t a, uint64_t b) {
   return sum;
 }
 
-// The size as it will be on disk.
-uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record) {
-  if (entry.file_kind == FileKind::kWal) {
-    return std::max<uint64_t>(entry.size_bytes, record.wal_segment_bytes);
-  }
-  return entry.size_bytes;
-}
-
 void PlanFile(const ManifestEntry& entry, const BackupRecord& record, RestorePlan* plan) {
   const uint64_t bytes = WrittenBytes(entry, record);
   const uint64_t rounded = AddChecked(bytes, kBlockBytes - 1) / kBlockBytes * kBlockBytes;
   const auto oid = TablespaceOfPath(entry.path);
   const bool in_tablespace =
       entry.kind == EntryKind::kFile && oid && plan->tablespaces.count(*oid) != 0;
-  uint64_t* room = in_tablespace ? &plan->tablespace_bytes : &plan->main_bytes;
+  uint64_t* room = in_tablespace ? &plan->tablespace_bytes[*oid] : &plan->main_bytes;
   *room = AddChecked(*room, rounded);
   plan->bytes = AddChecked(plan->bytes, entry.size_bytes);
   plan->files++;
@@ -83,6 +76,7 @@ void PlanEntry(const ManifestEntry& entry, const BackupRecord& record, RestorePl
                     fmt::format("\"{}\" is not the path of a tablespace", entry.path));
       }
       plan->tablespaces.insert(*oid);
+      plan->tablespace_origins[*oid] = entry.link_target;
       break;
     }
     case EntryKind::kRemoved:
@@ -118,6 +112,13 @@ Fate FateOf(const ManifestEntry& entry) {
   return Fate::kWrite;
 }
 
+uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record) {
+  if (entry.file_kind == FileKind::kWal) {
+    return std::max<uint64_t>(entry.size_bytes, record.wal_segment_bytes);
+  }
+  return entry.size_bytes;
+}
+
 RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                      const std::function<void()>& pause_point) {
   CheckManifestObject(repository, record, pause_point);
@@ -143,28 +144,34 @@ RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
 }
 
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
-                    const RestorePlan& plan) {
-  const auto existing = [](const std::string& path) {
-    return StatFile(path) ? path : ParentDirectory(path);
+                    const RestorePlan& plan, const std::map<uint32_t, std::string>& places) {
+  struct Need {
+    std::string place;
+    uint64_t bytes = 0;
   };
-  const std::string main = existing(directory);
-  const std::string tablespaces = existing(TablespacesDirectory(directory));
-  const auto check = [&](const std::string& place, uint64_t needed) {
-    const uint64_t free = FreeBytes(place);
-    if (needed <= free) return;
+  std::map<dev_t, Need> needs;  // of each file system
+  const auto add = [&](const std::string& path, uint64_t bytes) {
+    const std::string place = StatFile(path) ? path : ParentDirectory(path);
+    const auto status = StatFile(place);
+    if (!status) throw SystemError(fmt::format("read the status of \"{}\"", place), ENOENT);
+    Need& need = needs.try_emplace(status->st_dev, Need{place}).first->second;
+    need.bytes = AddChecked(need.bytes, bytes);
+  };
+  add(directory, AddChecked(plan.main_bytes, kReserveBytes));
+  for (const auto& [oid, bytes] : plan.tablespace_bytes) {
+    const auto place = places.find(oid);
+    add(place == places.end() ? TablespacesDirectory(directory) : place->second, bytes);
+  }
+  for (const auto& [device, need] : needs) {
+    const uint64_t free = FreeBytes(need.place);
+    if (need.bytes <= free) continue;
     throw Error(
         ErrorCode::kNoSpace,
-        fmt::format("not enough space in \"{}\" to restore backup {}", place, record.backup_id),
-        fmt::format("The restore needs {} bytes; {} bytes are free.", needed, free),
+        fmt::format("not enough space in \"{}\" to restore backup {}", need.place,
+                    record.backup_id),
+        fmt::format("The restore needs {} bytes; {} bytes are free.", need.bytes, free),
         "Free some space, or choose a directory on another file system.");
-  };
-  const uint64_t main_needed = AddChecked(plan.main_bytes, kReserveBytes);
-  if (plan.tablespaces.empty()) return check(main, main_needed);
-  if (StatFile(main)->st_dev == StatFile(tablespaces)->st_dev) {
-    return check(main, AddChecked(main_needed, plan.tablespace_bytes));
   }
-  check(main, main_needed);
-  check(tablespaces, plan.tablespace_bytes);
 }
 
 }  // namespace backup_ext

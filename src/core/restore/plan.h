@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,13 +24,17 @@ enum class Fate {
 };
 [[nodiscard]] Fate FateOf(const ManifestEntry& entry);
 
+// The size of the file as it is written: WAL is filled up to its segment.
+[[nodiscard]] uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record);
+
 struct RestorePlan {
   uint64_t files = 0;
   uint64_t bytes = 0;              // plain size of all files
   uint64_t main_bytes = 0;         // room in the data directory, blocks rounded up
-  uint64_t tablespace_bytes = 0;   // room below `<directory>.tablespaces`
+  std::map<uint32_t, uint64_t> tablespace_bytes;  // room in each tablespace's directory, by oid
   std::set<std::string> removed;   // paths of section 1 that do not belong to the backup
   std::set<uint32_t> tablespaces;  // oids with a link on the origin
+  std::map<uint32_t, std::string> tablespace_origins;  // and where that leads
   WalFiles wal;
   // Tablespaces that are directories of pg_tblspc on the origin (allow_in_place_tablespaces).
   bool has_in_place_tablespace = false;
@@ -44,8 +49,9 @@ struct RestorePlan {
 [[nodiscard]] RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                                    const std::function<void()>& pause_point);
 
-// Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit.
+// Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit. `places`: where
+// those are that do not lie in `<directory>.tablespaces`, by oid.
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
-                    const RestorePlan& plan);
+                    const RestorePlan& plan, const std::map<uint32_t, std::string>& places = {});
 
 }  // namespace backup_ext

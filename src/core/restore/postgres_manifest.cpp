@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/clock.h"
 #include "restore/stage_tree.h"
@@ -43,7 +44,17 @@ std::string PostgresManifestLine(std::string_view path, uint64_t size_bytes, int
 }
 
 PostgresManifest::PostgresManifest(const StageTree* tree, const BackupRecord& record)
-    : tree_(tree), record_(record), file_(tree->CreateFile("backup_manifest")) {
+    : PostgresManifest(
+          [this](ByteSpan text) {
+            WriteAll(file_.get(), text, tree_->FullPath("backup_manifest"));
+          },
+          record) {
+  tree_ = tree;
+  file_ = tree->CreateFile("backup_manifest");
+}
+
+PostgresManifest::PostgresManifest(Sink sink, const BackupRecord& record)
+    : sink_(std::move(sink)), record_(record) {
   if (record_.server_version_num < 170000) {
     Append("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n");
   } else {
@@ -62,7 +73,7 @@ void PostgresManifest::Append(std::string_view text) {
 
 void PostgresManifest::Flush() {
   digest_.Update(AsBytes(buffer_));
-  WriteAll(file_.get(), AsBytes(buffer_), tree_->FullPath("backup_manifest"));
+  sink_(AsBytes(buffer_));
   buffer_.clear();
 }
 
@@ -95,8 +106,8 @@ void PostgresManifest::Finish() {
   Flush();  // the checksum is that of everything up to here
   const auto digest = digest_.Finish();
   const std::string last = fmt::format("\"Manifest-Checksum\": \"{}\"}}\n", HexEncode(digest));
-  WriteAll(file_.get(), AsBytes(last), tree_->FullPath("backup_manifest"));
-  tree_->SealFile(file_.get(), 0600, "backup_manifest");
+  sink_(AsBytes(last));
+  if (tree_ != nullptr) tree_->SealFile(file_.get(), 0600, "backup_manifest");
 }
 
 }  // namespace backup_ext

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ class StageTree;
 // Written while the files are, in the order in which they are finished (which has no meaning).
 class PostgresManifest {
  public:
+  // Is given the text, piece by piece, under a lock.
+  using Sink = std::function<void(ByteSpan)>;
+  PostgresManifest(Sink sink, const BackupRecord& record);
   // Creates the file. `tree` must outlive this.
   PostgresManifest(const StageTree* tree, const BackupRecord& record);
 
@@ -38,10 +42,11 @@ class PostgresManifest {
   void Append(std::string_view text);
   void Flush();
 
-  const StageTree* tree_;
+  const StageTree* tree_ = nullptr;  // of a manifest with a file of its own
+  FileDescriptor file_;
+  Sink sink_;
   BackupRecord record_;
   std::mutex mutex_;
-  FileDescriptor file_;
   std::string buffer_;
   Sha256Stream digest_;
   bool first_ = true;

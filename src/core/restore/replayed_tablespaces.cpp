@@ -33,15 +33,18 @@ constexpr uint8_t kOrigin = 253;
 constexpr uint8_t kTopTransaction = 252;
 constexpr size_t kTablespaceOidBytes = 4;
 
-// The segments of pg_wal, one open at a time.
-class StagedWal {
+// The WAL of a backup, wherever it lies.
+class WalBytes {
  public:
-  StagedWal(const StageTree& tree, const BackupRecord& record, const WalFiles& files)
-      : directory_(tree.OpenDirectory("pg_wal")),
-        path_(tree.FullPath("pg_wal")),
-        ranges_(WalRangesOf(record)),
-        files_(files),
-        segment_bytes_(record.wal_segment_bytes) {}
+  WalBytes(const BackupRecord& record, const WalFiles& files)
+      : segment_bytes_(record.wal_segment_bytes), files_(files), ranges_(WalRangesOf(record)) {}
+  virtual ~WalBytes() = default;
+  WalBytes(const WalBytes&) = delete;
+  WalBytes& operator=(const WalBytes&) = delete;
+
+  // Fills `bytes` and returns true; false when there is no such WAL.
+  [[nodiscard]] virtual bool Read(uint64_t lsn, std::span<std::byte> bytes) = 0;
+  virtual void Replace(uint64_t lsn, ByteSpan before, ByteSpan after) = 0;
 
   [[nodiscard]] uint32_t PageBytes(uint64_t lsn) {
     std::array<std::byte, kPageBytesOffset + sizeof(uint32_t)> header{};
@@ -56,7 +59,34 @@ class StagedWal {
     return page_bytes;
   }
 
-  [[nodiscard]] bool Read(uint64_t lsn, std::span<std::byte> bytes) {
+ protected:
+  // Of several timelines' segments of one number, recovery reads the newest.
+  [[nodiscard]] std::optional<std::string> NameOf(uint64_t number) const {
+    uint32_t newest = 0;
+    for (const WalRange& range : ranges_) {
+      const std::string name = WalSegmentName({range.timeline, number}, segment_bytes_);
+      if (files_.count(name) != 0) newest = std::max(newest, range.timeline);
+    }
+    if (newest == 0) return std::nullopt;
+    return WalSegmentName({newest, number}, segment_bytes_);
+  }
+
+  const uint32_t segment_bytes_;
+  const WalFiles& files_;
+
+ private:
+  const std::vector<WalRange> ranges_;
+};
+
+// The segments of pg_wal, one open at a time.
+class StagedWal : public WalBytes {
+ public:
+  StagedWal(const StageTree& tree, const BackupRecord& record, const WalFiles& files)
+      : WalBytes(record, files),
+        directory_(tree.OpenDirectory("pg_wal")),
+        path_(tree.FullPath("pg_wal")) {}
+
+  [[nodiscard]] bool Read(uint64_t lsn, std::span<std::byte> bytes) override {
     if (!Open(lsn / segment_bytes_)) return false;
     return ReadAt(file_.get(), bytes.data(), bytes.size(), lsn % segment_bytes_, name_) ==
            bytes.size();
@@ -64,7 +94,7 @@ class StagedWal {
 
   // In every file of the segment that holds `before` there, not only in the one that recovery
   // reads: that of the timeline before has the same records up to its end.
-  void Replace(uint64_t lsn, ByteSpan before, ByteSpan after) {
+  void Replace(uint64_t lsn, ByteSpan before, ByteSpan after) override {
     const uint64_t offset = lsn % segment_bytes_;
     Bytes found(before.size());
     for (const auto& [name, size] : files_) {
@@ -80,17 +110,6 @@ class StagedWal {
   }
 
  private:
-  // Of several timelines' segments of one number, recovery reads the newest.
-  [[nodiscard]] std::optional<std::string> NameOf(uint64_t number) const {
-    uint32_t newest = 0;
-    for (const WalRange& range : ranges_) {
-      const std::string name = WalSegmentName({range.timeline, number}, segment_bytes_);
-      if (files_.count(name) != 0) newest = std::max(newest, range.timeline);
-    }
-    if (newest == 0) return std::nullopt;
-    return WalSegmentName({newest, number}, segment_bytes_);
-  }
-
   [[nodiscard]] bool Open(uint64_t number) {
     if (file_.valid() && number == number_) return true;
     file_ = FileDescriptor();
@@ -113,12 +132,37 @@ class StagedWal {
 
   const FileDescriptor directory_;
   const std::string path_;
-  const std::vector<WalRange> ranges_;
-  const WalFiles& files_;
-  const uint32_t segment_bytes_;
   FileDescriptor file_;
   uint64_t number_ = 0;
   std::string name_;
+};
+
+// Segments that are in no directory, one in memory at a time. They are only looked at.
+class StoredWal : public WalBytes {
+ public:
+  StoredWal(const BackupRecord& record, const WalFiles& files, const ReadSegment& read_segment)
+      : WalBytes(record, files), read_segment_(read_segment) {}
+
+  [[nodiscard]] bool Read(uint64_t lsn, std::span<std::byte> bytes) override {
+    const uint64_t number = lsn / segment_bytes_;
+    if (segment_.empty() || number != number_) {
+      const std::optional<std::string> name = NameOf(number);
+      if (!name) return false;
+      segment_ = read_segment_(*name);
+      number_ = number;
+    }
+    const uint64_t offset = lsn % segment_bytes_;
+    if (offset + bytes.size() > segment_.size()) return false;
+    std::copy_n(segment_.begin() + static_cast<ptrdiff_t>(offset), bytes.size(), bytes.begin());
+    return true;
+  }
+
+  void Replace(uint64_t /*lsn*/, ByteSpan /*before*/, ByteSpan /*after*/) override {}
+
+ private:
+  const ReadSegment& read_segment_;
+  Bytes segment_;
+  uint64_t number_ = 0;
 };
 
 // The number and the directory, with the zero at its end, in a record of CREATE TABLESPACE. Nothing
@@ -162,21 +206,17 @@ bool TakeDirectoryOut(WalRecord* record, uint32_t* oid) {
 }
 
 // The record may cross pages and segments.
-void WriteBack(const WalRecord& record, ByteSpan before, StagedWal* staged) {
+void WriteBack(const WalRecord& record, ByteSpan before, WalBytes* wal) {
   size_t offset = 0;
   for (const WalRecord::Piece& piece : record.pieces) {
-    staged->Replace(piece.lsn, before.subspan(offset, piece.bytes),
+    wal->Replace(piece.lsn, before.subspan(offset, piece.bytes),
                     ByteSpan(record.bytes).subspan(offset, piece.bytes));
     offset += piece.bytes;
   }
 }
 
-}  // namespace
-
-ReplayedTablespaces DetachReplayedTablespaces(const StageTree& tree, const BackupRecord& record,
-                                              const WalFiles& wal,
-                                              const std::function<void()>& pause_point) {
-  StagedWal staged(tree, record, wal);
+ReplayedTablespaces DetachAll(const BackupRecord& record, WalBytes* wal,
+                              const std::function<void()>& pause_point) {
   uint64_t begin = record.start_lsn;
   uint64_t end = record.stop_lsn;
   for (const WalRange& range : WalRangesOf(record)) {
@@ -184,8 +224,8 @@ ReplayedTablespaces DetachReplayedTablespaces(const StageTree& tree, const Backu
     end = std::max(end, range.end_lsn);
   }
   WalRecordReader reader(
-      begin, {record.server_version_num, record.wal_segment_bytes, staged.PageBytes(begin)},
-      [&staged](uint64_t lsn, std::span<std::byte> page) { return staged.Read(lsn, page); });
+      begin, {record.server_version_num, record.wal_segment_bytes, wal->PageBytes(begin)},
+      [wal](uint64_t lsn, std::span<std::byte> page) { return wal->Read(lsn, page); });
 
   ReplayedTablespaces replayed;
   Microseconds next_pause = MonotonicNow();
@@ -203,7 +243,7 @@ ReplayedTablespaces DetachReplayedTablespaces(const StageTree& tree, const Backu
       replayed.has_in_place = true;
       continue;
     }
-    WriteBack(*found, before, &staged);
+    WriteBack(*found, before, wal);
     replayed.linked.insert(oid);
   }
   if (reader.position() >= end) return replayed;
@@ -211,6 +251,22 @@ ReplayedTablespaces DetachReplayedTablespaces(const StageTree& tree, const Backu
       ErrorCode::kDamaged,
       fmt::format("its WAL ends at {} instead of {}", FormatLsn(reader.position()), FormatLsn(end)),
       "Up to there every record carries its checksum.");
+}
+
+}  // namespace
+
+ReplayedTablespaces DetachReplayedTablespaces(const StageTree& tree, const BackupRecord& record,
+                                              const WalFiles& wal,
+                                              const std::function<void()>& pause_point) {
+  StagedWal staged(tree, record, wal);
+  return DetachAll(record, &staged, pause_point);
+}
+
+ReplayedTablespaces FindReplayedTablespaces(const BackupRecord& record, const WalFiles& wal,
+                                            const ReadSegment& read_segment,
+                                            const std::function<void()>& pause_point) {
+  StoredWal stored(record, wal, read_segment);
+  return DetachAll(record, &stored, pause_point);
 }
 
 }  // namespace backup_ext

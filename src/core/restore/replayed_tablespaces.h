@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <string>
 
+#include "base/bytes.h"
 #include "format/record.h"
 #include "restore/stage_tree.h"
 #include "restore/wal_plan.h"
@@ -30,5 +32,13 @@ struct ReplayedTablespaces {
 [[nodiscard]] ReplayedTablespaces DetachReplayedTablespaces(
     const StageTree& tree, const BackupRecord& record, const WalFiles& wal,
     const std::function<void()>& pause_point);
+
+// The same for WAL that is in no stage; changes nothing. `read_segment`: the whole segment of that
+// name.
+using ReadSegment = std::function<Bytes(const std::string& name)>;
+[[nodiscard]] ReplayedTablespaces FindReplayedTablespaces(const BackupRecord& record,
+                                                          const WalFiles& wal,
+                                                          const ReadSegment& read_segment,
+                                                          const std::function<void()>& pause_point);
 
 }  // namespace backup_ext

@@ -1,7 +1,6 @@
 // A staged restore: store -> a new directory beside the running server.
 #include "restore/restore_run.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,9 +11,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cluster/control_file.h"
 #include "format/names.h"
 #include "restore/configuration.h"
+#include "restore/last_steps.h"
 #include "restore/plan.h"
 #include "restore/postgres_manifest.h"
 #include "restore/replayed_tablespaces.h"
@@ -47,28 +46,6 @@ void MakeSocketDirectory(const StageTree& tree, const StageMarker& marker,
   const char* path = marker.socket_directory.c_str();
   if (mkdir(path, 0700) != 0 || (owner && lchown(path, owner->uid, owner->gid) != 0)) {
     throw SystemError(fmt::format("create directory \"{}\"", path), errno);
-  }
-}
-
-// Held back until all the rest is on the disk: without it no server starts on the directory.
-void WriteControlFile(const StageTree& tree, ByteSpan content) {
-  tree.WriteSmallFile("global/pg_control", AsText(content), 0600);
-  const FileDescriptor directory = tree.OpenDirectory("global");
-  const std::string path = tree.FullPath("global/pg_control");
-  SyncFile(OpenFile(path, O_RDONLY | O_NOFOLLOW).get(), path);
-  SyncFile(directory.get(), tree.FullPath("global"));
-}
-
-void CheckControlFile(ByteSpan content, const BackupRecord& record) {
-  const auto control = ParseControlFile(content);
-  if (!control) {
-    throw Error(ErrorCode::kDamaged, "the checksum of file \"global/pg_control\" is wrong");
-  }
-  if (control->system_identifier != record.system_identifier) {
-    throw Error(ErrorCode::kDamaged,
-                fmt::format("file \"global/pg_control\" is that of system identifier {} instead of "
-                            "{}",
-                            control->system_identifier, record.system_identifier));
   }
 }
 
@@ -161,12 +138,6 @@ class StagedRestore {
     }
   }
 
-  // Only root can write files for somebody else, and a server never runs as root.
-  static std::optional<FileOwner> OwnerToGive(const RestorePlan& plan) {
-    if (geteuid() != 0 || plan.owner.uid == 0) return std::nullopt;
-    return plan.owner;
-  }
-
   void Abandon() {
     tree_.Abandon();
     if (socket_made_ && marker_.socket_directory == ShortSocketDirectory(marker_.stage_id)) {
@@ -185,38 +156,27 @@ class StagedRestore {
   bool socket_made_ = false;
 };
 
-// Says of damage which backup it is in.
-template <typename Step>
-auto NamingTheBackup(const BackupRecord& record, const Step& step) {
-  try {
-    return step();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kDamaged) throw;
-    throw Error(ErrorCode::kDamaged,
-                fmt::format("backup {} is damaged: {}", record.backup_id, error.message()),
-                error.detail(),
-                error.hint().empty() ? "Restore another backup, and check the repository's storage."
-                                     : error.hint());
-  }
-}
-
 }  // namespace
 
 void CheckStage(const Repository& repository, const BackupRecord& record,
                 const StageOptions& options, const std::function<void()>& pause_point) {
   Progress progress;
-  NamingTheBackup(record, [&] {
+  try {
     (void)StagedRestore(repository, record, options, &progress, pause_point).Check();
-  });
+  } catch (const Error& error) {
+    throw NamingTheBackup(record, error);
+  }
 }
 
 StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
                            const StageOptions& options, Progress* progress,
                            const std::function<void()>& pause_point) {
   const BackupHold hold = BackupHold::Take(repository, record.backup_id);
-  return NamingTheBackup(record, [&] {
+  try {
     return StagedRestore(repository, record, options, progress, pause_point).Run();
-  });
+  } catch (const Error& error) {
+    throw NamingTheBackup(record, error);
+  }
 }
 
 }  // namespace backup_ext

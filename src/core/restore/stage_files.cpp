@@ -24,7 +24,7 @@ void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
   if (tree.tablespaces().empty()) return;
   std::string map;
   for (const auto& [oid, fd] : tree.tablespaces()) {
-    map += TablespaceMapLine(oid, fmt::format("{}/{}", tree.tablespaces_directory(), oid));
+    map += TablespaceMapLine(oid, tree.TablespacePath(oid));
   }
   WriteListed(tree, "tablespace_map", map, manifest);
   tree.LinkTablespaces();

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <utility>
@@ -115,8 +116,39 @@ void StageTree::Claim(const std::set<uint32_t>& tablespaces, std::optional<FileO
   (void)AddTablespaces(tablespaces);
 }
 
+void StageTree::PlaceTablespaces(std::map<uint32_t, std::string> places) {
+  places_ = std::move(places);
+}
+
+std::string StageTree::TablespacePath(uint32_t oid) const {
+  const auto place = places_.find(oid);
+  return place == places_.end() ? fmt::format("{}/{}", tablespaces_top_.path, oid) : place->second;
+}
+
+std::vector<const StageTree::Top*> StageTree::Tops() const {
+  std::vector<const Top*> tops = {&main_, &tablespaces_top_};
+  for (const auto& [oid, top] : placed_) tops.push_back(&top);
+  return tops;
+}
+
+std::vector<StageTree::Top*> StageTree::Tops() {
+  std::vector<Top*> tops = {&main_, &tablespaces_top_};
+  for (auto& [oid, top] : placed_) tops.push_back(&top);
+  return tops;
+}
+
+std::vector<std::string> StageTree::ClaimedDirectories() const {
+  std::vector<std::string> directories;
+  for (const Top* top : Tops()) {
+    if (top->claimed) directories.push_back(top->path);
+  }
+  return directories;
+}
+
 bool StageTree::AddTablespaces(const std::set<uint32_t>& oids) {
-  const bool claims = !oids.empty() && !tablespaces_top_.claimed;
+  const bool wants_top = std::any_of(oids.begin(), oids.end(),
+                                     [this](uint32_t oid) { return places_.count(oid) == 0; });
+  const bool claims = wants_top && !tablespaces_top_.claimed;
   if (claims) TakeTop(&tablespaces_top_);
   for (const uint32_t oid : oids) {
     if (tablespaces_.count(oid) == 0) MakeTablespace(oid);
@@ -125,6 +157,13 @@ bool StageTree::AddTablespaces(const std::set<uint32_t>& oids) {
 }
 
 void StageTree::MakeTablespace(uint32_t oid) {
+  if (const auto place = places_.find(oid); place != places_.end()) {
+    Top* const top = &placed_[oid];
+    top->path = place->second;
+    TakeTop(top);
+    tablespaces_.emplace(oid, OpenAt(top->fd.get(), ".", O_RDONLY | O_DIRECTORY));
+    return;
+  }
   const std::string name = std::to_string(oid);
   const std::string path = tablespaces_top_.path + "/" + name;
   if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0) {
@@ -154,7 +193,7 @@ void StageTree::AbandonTop(Top* top) const {
 }
 
 void StageTree::Abandon() noexcept {
-  for (Top* top : {&main_, &tablespaces_top_}) {
+  for (Top* top : Tops()) {
     try {
       AbandonTop(top);
     } catch (...) {  // the error that brought us here is the one to report
@@ -267,7 +306,7 @@ void StageTree::LinkTablespaces() const {
   const FileDescriptor parent = OpenDirectory("pg_tblspc");
   for (const auto& [oid, fd] : tablespaces_) {
     const std::string name = std::to_string(oid);
-    const std::string target = tablespaces_top_.path + "/" + name;
+    const std::string target = TablespacePath(oid);
     if (symlinkat(target.c_str(), parent.get(), name.c_str()) != 0) {
       throw SystemError(fmt::format("create symbolic link \"{}/pg_tblspc/{}\"", directory_, oid),
                         errno);
@@ -279,8 +318,15 @@ void StageTree::LinkTablespaces() const {
   }
 }
 
+void StageTree::RemoveStageFolders() const {
+  for (const Top* top : Tops()) {
+    if (top->claimed) RemoveTree(fmt::format("{}/{}", top->path, kStageFolder));
+    if (top->claimed) SyncDirectory(top->path);
+  }
+}
+
 void StageTree::OpenToOwner(uint32_t mode) const {
-  for (const Top* top : {&main_, &tablespaces_top_}) {
+  for (const Top* top : Tops()) {
     if (!top->claimed) continue;
     if (fchmod(top->fd.get(), (mode & kModeMask) | 0700) != 0) {
       throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);

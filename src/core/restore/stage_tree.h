@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file.h"
 
@@ -33,6 +34,9 @@ class StageTree {
   StageTree(const StageTree&) = delete;
   StageTree& operator=(const StageTree&) = delete;
 
+  // Before Claim(): tablespaces that shall lie elsewhere than in `<directory>.tablespaces`, each in
+  // a directory that is empty or missing.
+  void PlaceTablespaces(std::map<uint32_t, std::string> places);
   // Makes both directories (mode 0700) or takes them when they are empty. The folder
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
   // with Error(kAlreadyExists). `owner`: who everything shall belong to; only root can give away.
@@ -55,8 +59,10 @@ class StageTree {
   // Creates, writes and seals one small file.
   void WriteSmallFile(const std::string& path, std::string_view content, uint32_t mode) const;
 
-  // pg_tblspc/<oid> -> `<directory>.tablespaces/<oid>`. After the last CreateFile().
+  // pg_tblspc/<oid> -> TablespacePath(). After the last CreateFile().
   void LinkTablespaces() const;
+  // Takes away the folders `backup_ext_stage`: what is left is a data directory and no more.
+  void RemoveStageFolders() const;
   // The mode and the owner of the top directories, last: until then only we can look inside.
   void OpenToOwner(uint32_t mode) const;
 
@@ -68,6 +74,10 @@ class StageTree {
 
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] std::string tablespaces_directory() const;
+  // `<directory>.tablespaces/<oid>`, or where it was placed.
+  [[nodiscard]] std::string TablespacePath(uint32_t oid) const;
+  // Every directory that was claimed: all that was written lies in one of them.
+  [[nodiscard]] std::vector<std::string> ClaimedDirectories() const;
   [[nodiscard]] const std::map<uint32_t, FileDescriptor>& tablespaces() const {
     return tablespaces_;
   }
@@ -83,6 +93,8 @@ class StageTree {
     bool claimed = false;   // empty, and ours since
     uint32_t old_mode = 0;  // when it was there before
   };
+  [[nodiscard]] std::vector<Top*> Tops();
+  [[nodiscard]] std::vector<const Top*> Tops() const;
   void TakeTop(Top* top) const;
   void MakeTablespace(uint32_t oid);
   void AbandonTop(Top* top) const;
@@ -94,6 +106,8 @@ class StageTree {
   std::string directory_;
   Top main_;
   Top tablespaces_top_;
+  std::map<uint32_t, std::string> places_;
+  std::map<uint32_t, Top> placed_;
   std::map<uint32_t, FileDescriptor> tablespaces_;
   std::optional<FileOwner> owner_;
 };

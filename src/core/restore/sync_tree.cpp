@@ -89,10 +89,10 @@ class Syncing {
 
 void SyncTree(const StageTree& tree, int threads, const std::function<void()>& pause_point) {
   Syncing syncing(threads, pause_point);
-  syncing.Walk(tree.directory());
-  if (!tree.tablespaces().empty()) syncing.Walk(tree.tablespaces_directory());
+  const std::vector<std::string> directories = tree.ClaimedDirectories();
+  for (const std::string& directory : directories) syncing.Walk(directory);
   syncing.Finish();
-  SyncDirectory(ParentDirectory(tree.directory()));
+  for (const std::string& directory : directories) SyncDirectory(ParentDirectory(directory));
 }
 
 }  // namespace backup_ext

@@ -12,7 +12,7 @@
 #include "cluster/control_file.h"
 #include "restore/configuration.h"
 #include "restore/file_writer.h"
-#include "store/manifest_source.h"
+#include "restore/kept_entries.h"
 
 namespace backup_ext {
 namespace {
@@ -39,19 +39,11 @@ class Writing {
   }
 
   CapturedFiles Run() {
-    const auto reader = OpenManifest(*request_.repository, *request_.record);
-    while (auto entry = reader->Next()) {
-      packs_.Extend(reader->packs());
-      const bool removed =
-          !reader->in_second_section() && request_.plan->removed.count(entry->path) != 0;
-      if (removed && FateOf(*entry) != Fate::kSkip) {
-        progress_->bytes_total -= entry->size_bytes;
-        progress_->files_total -= 1;
-      } else if (!removed) {
-        Place(std::move(*entry));
-      }
-      MaybePause();
-    }
+    ForEachKeptEntry(*request_.repository, *request_.record, *request_.plan, &packs_, progress_,
+                     [this](ManifestEntry entry) {
+                       Place(std::move(entry));
+                       MaybePause();
+                     });
     PostBatch();
     while (!pool_.DrainFor(kPollMs)) pause_point_();
     return std::move(captured_);
@@ -81,6 +73,9 @@ class Writing {
         PlaceOutsideFile(entry);
         break;
       case EntryKind::kFile:
+        if (request_.exported_configuration != nullptr) {
+          request_.exported_configuration->See(entry.path);
+        }
         if (FateOf(entry) == Fate::kCapture) Capture(entry);
         if (FateOf(entry) == Fate::kWrite) AddToBatch(std::move(entry));
         break;
@@ -88,6 +83,10 @@ class Writing {
   }
 
   void PlaceOutsideFile(const ManifestEntry& entry) {
+    if (request_.exported_configuration != nullptr) {
+      request_.exported_configuration->Take(entry, &own_);
+      return;
+    }
     OutsideFile file{entry.link_target,
                      OutsideFilePath(request_.configuration_folder, captured_.outside.size() + 1,
                                      entry.link_target)};

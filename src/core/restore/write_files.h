@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/progress.h"
 #include "format/record.h"
+#include "restore/exported_configuration.h"
 #include "restore/plan.h"
 #include "restore/postgres_manifest.h"
 #include "restore/stage_tree.h"
@@ -39,6 +40,8 @@ struct WriteFilesRequest {
   PostgresManifest* manifest;
   std::string configuration_folder;
   int threads;
+  // Of an export: is given the files from outside the data directory, and none is written.
+  ExportedConfiguration* exported_configuration = nullptr;
 };
 
 // Directories first, each before what lies in it; then files, in any order.
