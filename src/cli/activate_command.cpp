@@ -48,7 +48,8 @@ std::string StagePath(const ActivateOptions& options) {
 }
 
 ActivationRequest RequestOf(const ActivateOptions& options, const std::string& stage) {
-  return {stage, DataDirectory(options.data_directory),
+  return {stage,
+          DataDirectory(options.data_directory),
           options.replace_other_cluster ? OtherCluster::kReplace : OtherCluster::kRefuse,
           {}};
 }
@@ -206,8 +207,7 @@ void AddActivateCommand(Program* program) {
   CLI::Option* const marked =
       command->add_flag("--if-marked", options->if_marked,
                         "Activate the stage that is marked, if any: before a server starts");
-  CLI::Option* const unmark =
-      command->add_flag("--unmark", options->unmark, "Take the mark away");
+  CLI::Option* const unmark = command->add_flag("--unmark", options->unmark, "Take the mark away");
   next->excludes(marked)->excludes(unmark);
   marked->excludes(unmark);
   command->add_flag("--replace-other-cluster", options->replace_other_cluster,
@@ -216,9 +216,9 @@ void AddActivateCommand(Program* program) {
 
 void AddUndoCommand(Program* program) {
   const auto options = std::make_shared<UndoOptions>();
-  CLI::App* const command = program->AddCommand(
-      "undo", "Put back the data directory that the last activation replaced",
-      [program, options] { return RunUndo(*program, *options); });
+  CLI::App* const command =
+      program->AddCommand("undo", "Put back the data directory that the last activation replaced",
+                          [program, options] { return RunUndo(*program, *options); });
   AddDataDirectoryOption(command, &options->data_directory);
   command->add_flag("--dry-run", options->dry_run, "Only say what would be done");
 }

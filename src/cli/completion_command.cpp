@@ -95,8 +95,8 @@ std::string BashCommand(const CommandDescription& command, const CommandLine& li
   std::string text = fmt::format("    {})\n      options={}\n", command.name,
                                  Quoted(OptionNames(command.options, line)));
   for (size_t i = 0; i < command.arguments.size(); ++i) {
-    text += fmt::format("      [[ $place == {} ]] && {}\n", i,
-                        BashValue(command.arguments[i].value));
+    text +=
+        fmt::format("      [[ $place == {} ]] && {}\n", i, BashValue(command.arguments[i].value));
   }
   return text + "      ;;\n";
 }
@@ -180,8 +180,8 @@ std::string Zsh(const CommandLine& line) {
     names += fmt::format("    {}\n", Quoted(fmt::format("{}:{}", command.name, command.text)));
     CommandDescription all = command;
     all.options.insert(all.options.end(), line.program.options.begin(), line.program.options.end());
-    cases += fmt::format("        {}) _arguments{} ;;\n", command.name,
-                         ZshArguments(all, "          "));
+    cases +=
+        fmt::format("        {}) _arguments{} ;;\n", command.name, ZshArguments(all, "          "));
   }
   return fmt::format(R"(#compdef backup_ext
 # zsh completion of backup_ext; made by "backup_ext completion zsh"
@@ -227,14 +227,12 @@ std::string Fish(const CommandLine& line) {
   for (const CommandDescription& command : line.commands) {
     text += fmt::format("complete -c backup_ext -n __fish_use_subcommand -a {} -d {}\n",
                         command.name, Quoted(command.text));
-    const std::string condition =
-        fmt::format(" -n '__fish_seen_subcommand_from {}'", command.name);
+    const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command.name);
     for (const OptionDescription& argument : command.arguments) {
       const auto words = WordsOf(argument.value);
-      text += fmt::format(
-          "complete -c backup_ext{} -a {} -d {}\n", condition,
-          words.empty() ? "'(__fish_complete_directories)'" : Quoted(Joined(words)),
-          Quoted(argument.text));
+      text += fmt::format("complete -c backup_ext{} -a {} -d {}\n", condition,
+                          words.empty() ? "'(__fish_complete_directories)'" : Quoted(Joined(words)),
+                          Quoted(argument.text));
     }
     text += FishOptions(command, condition);
   }

@@ -68,8 +68,7 @@ nlohmann::json ResultJson(const std::vector<ExpiryRow>& rows, const ExpireOption
                        {"freed_bytes", row.freed_bytes},
                        {"failed", row.has_failed}});
   }
-  return {
-      {"dry_run", options.dry_run}, {"freed_bytes", FreedBytes(rows)}, {"backups", backups}};
+  return {{"dry_run", options.dry_run}, {"freed_bytes", FreedBytes(rows)}, {"backups", backups}};
 }
 
 void PrintRows(const std::vector<ExpiryRow>& rows, const ExpireOptions& options) {

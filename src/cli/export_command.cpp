@@ -69,16 +69,19 @@ nlohmann::json ResultJson(const BackupRecord& record, const ExportOptions& optio
                            {"origin", TextOrNull(tablespace.origin)},
                            {"directory", tablespace.directory}});
   }
-  return {{"backup_id", record.backup_id}, {"directory", options.directory},
-          {"format", format},              {"files", result.files},
-          {"bytes", result.bytes},         {"from_standby", record.from_standby},
+  return {{"backup_id", record.backup_id},
+          {"directory", options.directory},
+          {"format", format},
+          {"files", result.files},
+          {"bytes", result.bytes},
+          {"from_standby", record.from_standby},
           {"tablespaces", tablespaces}};
 }
 
 void PrintResult(const BackupRecord& record, const ExportOptions& options,
                  const ExportResult& result) {
-  fmt::print("Exported backup {} into \"{}\": {} files, {}.\n", record.backup_id,
-             options.directory, result.files, SizeText(result.bytes));
+  fmt::print("Exported backup {} into \"{}\": {} files, {}.\n", record.backup_id, options.directory,
+             result.files, SizeText(result.bytes));
   for (const ExportedTablespace& tablespace : result.tablespaces) {
     fmt::print("  tablespace {} (\"{}\"): {} \"{}\"\n", tablespace.oid,
                Printable(tablespace.origin),
@@ -90,7 +93,8 @@ void PrintResult(const BackupRecord& record, const ExportOptions& options,
       "archiving, from the network or from the jobs of its origin. To look into a backup, use\n"
       "\"backup_ext restore\".\n");
   if (record.from_standby) {
-    fmt::print("The backup is that of a standby, and starts as one: \"pg_ctl promote\" ends that.\n");
+    fmt::print(
+        "The backup is that of a standby, and starts as one: \"pg_ctl promote\" ends that.\n");
   }
 }
 
@@ -151,13 +155,7 @@ void AddExportCommand(Program* program) {
                    "plain, a data directory (default), or tar: base.tar, a tar for each "
                    "tablespace, pg_wal.tar")
       ->type_name("plain|tar");
-  command
-      ->add_option("--tablespace-mapping", options->mappings,
-                   "Where a tablespace shall be; may be given several times")
-      ->type_name("OLDDIR=NEWDIR")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  AddTablespaceMappingOption(command, &options->mappings);
   AddJobsOption(command, &options->jobs);
 }
 

@@ -61,7 +61,8 @@ int List(const Program& program) {
 }  // namespace
 
 void AddListCommand(Program* program) {
-  program->AddCommand("list", "Show the backups, newest first", [program] { return List(*program); });
+  program->AddCommand("list", "Show the backups, newest first",
+                      [program] { return List(*program); });
 }
 
 }  // namespace backup_ext

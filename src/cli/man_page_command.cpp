@@ -62,8 +62,8 @@ std::string Rows(const std::vector<ManualRow>& rows) {
 }
 
 std::string Synopsis(const CommandDescription& command) {
-  std::string line = fmt::format("{} {} {}", Bold("backup_ext"), Italic("[OPTION]..."),
-                                 Bold(command.name));
+  std::string line =
+      fmt::format("{} {} {}", Bold("backup_ext"), Italic("[OPTION]..."), Bold(command.name));
   for (const OptionDescription& argument : command.arguments) line += " " + Italic(argument.value);
   for (const OptionDescription& option : command.options) {
     if (option.is_required) line += " " + OptionTerm(option);
@@ -78,8 +78,8 @@ std::string CommandSection(const CommandDescription& command) {
 
 std::string ManPage(const CLI::App& app) {
   const std::vector<CommandDescription> commands = DescribeCommands(app);
-  std::string page = fmt::format(".TH BACKUP_EXT 1 \"\" \"backup_ext {}\" \"backup_ext\"\n",
-                                 BACKUP_EXT_VERSION);
+  std::string page =
+      fmt::format(".TH BACKUP_EXT 1 \"\" \"backup_ext {}\" \"backup_ext\"\n", BACKUP_EXT_VERSION);
   page += ".SH NAME\nbackup_ext \\- backups of PostgreSQL, without the server\n.SH SYNOPSIS\n.nh\n";
   for (const CommandDescription& command : commands) page += Synopsis(command);
   page += fmt::format(".hy\n.SH DESCRIPTION\n{}\n", Roff(kProgramDescription));

@@ -6,18 +6,16 @@
 namespace backup_ext {
 
 std::vector<ManualRow> ExitCodeRows() {
-  return {
-      {"0", "done"},
-      {"1", "failed, or cancelled"},
-      {"2", "wrong usage, or an argument that cannot be"},
-      {"3", "damage found in the repository"},
-      {"10", "no repository there"},
-      {"11", "locked: somebody else is writing, or reads what was to be removed"}};
+  return {{"0", "done"},
+          {"1", "failed, or cancelled"},
+          {"2", "wrong usage, or an argument that cannot be"},
+          {"3", "damage found in the repository"},
+          {"10", "no repository there"},
+          {"11", "locked: somebody else is writing, or reads what was to be removed"}};
 }
 
 std::vector<ManualRow> EnvironmentRows() {
-  return {
-      {std::string(kRepositoryVariable), "the repository, where --repository is not given"}};
+  return {{std::string(kRepositoryVariable), "the repository, where --repository is not given"}};
 }
 
 std::vector<ManualRow> ExampleRows() {
@@ -34,9 +32,11 @@ std::vector<ManualRow> ExampleRows() {
 
 std::string HelpFooter() {
   std::string text = "Exit codes:\n";
-  for (const ManualRow& row : ExitCodeRows()) text += fmt::format("  {:<4}{}\n", row.term, row.text);
+  for (const ManualRow& row : ExitCodeRows())
+    text += fmt::format("  {:<4}{}\n", row.term, row.text);
   text += "\nEnvironment:\n";
-  for (const ManualRow& row : EnvironmentRows()) text += fmt::format("  {}  {}\n", row.term, row.text);
+  for (const ManualRow& row : EnvironmentRows())
+    text += fmt::format("  {}  {}\n", row.term, row.text);
   return text + "\n\"backup_ext COMMAND --help\" tells about one command.";
 }
 

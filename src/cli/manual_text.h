@@ -8,7 +8,8 @@
 namespace backup_ext {
 
 inline constexpr std::string_view kProgramDescription =
-    "Works on a repository of backup_ext without any server: for the day when the server is down or "
+    "Works on a repository of backup_ext without any server: for the day when the server is down "
+    "or "
     "gone. Restores, verifies, exports and removes backups.";
 inline constexpr std::string_view kRepositoryVariable = "BACKUP_EXT_REPOSITORY";
 

@@ -36,8 +36,7 @@ int ReportError(const Error& error, bool json) {
 }  // namespace
 
 Program::Program() : app_(std::string(kProgramDescription), "backup_ext") {
-  app_.set_version_flag("--version", "backup_ext " BACKUP_EXT_VERSION,
-                        "Show the version and exit");
+  app_.set_version_flag("--version", "backup_ext " BACKUP_EXT_VERSION, "Show the version and exit");
   app_.set_help_flag("--help,-h", "Show this help and exit");
   app_.require_subcommand(1);
   app_.fallthrough();  // global options are taken after the command too
@@ -86,9 +85,10 @@ Repository Program::OpenRepository() const {
                 "Name it with --repository, or in the environment variable "
                 "BACKUP_EXT_REPOSITORY.");
   }
-  const std::string location = repository_.starts_with("s3://")
-                                   ? repository_
-                                   : std::filesystem::absolute(repository_).lexically_normal().string();
+  const std::string location =
+      repository_.starts_with("s3://")
+          ? repository_
+          : std::filesystem::absolute(repository_).lexically_normal().string();
   BecomeOwnerOf(location);
   return Repository::Open(location);
 }
@@ -97,6 +97,16 @@ CLI::Option* AddBackupArgument(CLI::App* command, std::string* backup_id) {
   return command->add_option("backup", *backup_id, "Id of a backup, or latest")
       ->type_name("BACKUP")
       ->required();
+}
+
+CLI::Option* AddTablespaceMappingOption(CLI::App* command, std::vector<std::string>* mappings) {
+  return command
+      ->add_option("--tablespace-mapping", *mappings,
+                   "Where a tablespace shall be; may be given several times")
+      ->type_name("OLDDIR=NEWDIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
 }
 
 CLI::Option* AddJobsOption(CLI::App* command, int* jobs) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -27,18 +28,21 @@ struct RestoreOptions {
   int jobs = 0;
   int port = 5432;
   std::string bin_directory;
+  std::vector<std::string> mappings;
 };
 
-void PrintResult(const BackupRecord& record, const StageOptions& stage,
-                 const StageResult& result) {
-  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id,
-             stage.directory, result.files, SizeText(result.bytes));
+void PrintResult(const BackupRecord& record, const StageOptions& stage, const StageResult& result) {
+  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id, stage.directory,
+             result.files, SizeText(result.bytes));
   fmt::print(
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
       "and look into it with\n"
-      "    psql -h {} -p {} -d postgres\n",
-      result.start_command, ShellQuote(result.socket_directory), stage.port);
+      "    psql -h {} -p {} -d postgres\n"
+      "Make it the server, once it is stopped, with\n"
+      "    backup_ext activate {} --pgdata DATA_DIRECTORY\n",
+      result.start_command, ShellQuote(result.socket_directory), stage.port,
+      ShellQuote(stage.directory));
   fmt::print(
       "\nThe settings that keep it apart are at the end of \"{0}/postgresql.auto.conf\"; the\n"
       "original of that file is \"{0}/backup_ext_stage/postgresql.auto.conf\".\n",
@@ -65,6 +69,7 @@ StageOptions StageOf(const RestoreOptions& options, const Repository& repository
   stage.forbidden = {ResolvePath(repository.location())};
   stage.bin_directory = options.bin_directory;
   stage.port = options.port;
+  for (const std::string& text : options.mappings) AddTablespaceMapping(text, &stage.mapping);
   return stage;
 }
 
@@ -93,9 +98,9 @@ int Restore(const Program& program, const RestoreOptions& options) {
 
 void AddRestoreCommand(Program* program) {
   const auto options = std::make_shared<RestoreOptions>();
-  CLI::App* const command = program->AddCommand(
-      "restore", "Restore a backup into a directory that is empty or missing",
-      [program, options] { return Restore(*program, *options); });
+  CLI::App* const command =
+      program->AddCommand("restore", "Restore a backup into a directory that is empty or missing",
+                          [program, options] { return Restore(*program, *options); });
   AddBackupArgument(command, &options->backup_id);
   command->add_option("directory", options->directory, "Where to")
       ->type_name("DIRECTORY")
@@ -108,6 +113,7 @@ void AddRestoreCommand(Program* program) {
       ->add_option("--bindir", options->bin_directory,
                    "Directory of pg_ctl, for the command that is shown")
       ->type_name("DIRECTORY");
+  AddTablespaceMappingOption(command, &options->mappings);
 }
 
 }  // namespace backup_ext

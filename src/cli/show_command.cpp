@@ -106,8 +106,7 @@ void PrintText(const nlohmann::json& json) {
 int Show(const Program& program, const std::string& backup_id) {
   const Repository repository = program.OpenRepository();
   const BackupRecord record = FindBackup(repository, backup_id);
-  const nlohmann::json json =
-      ShowJson(repository, record, ReadNotes(repository, record.backup_id));
+  const nlohmann::json json = ShowJson(repository, record, ReadNotes(repository, record.backup_id));
   if (program.json()) {
     PrintJson(json);
   } else {

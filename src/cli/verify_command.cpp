@@ -40,11 +40,11 @@ nlohmann::json ResultJson(const std::string& backup_id, const VerifyResult& resu
                           const std::string& forgotten) {
   nlohmann::json problems = nlohmann::json::array();
   for (const VerifyProblem& problem : result.problems) {
-    problems.push_back({{"path", problem.path},
-                        {"problem", problem.problem},
-                        {"offset_bytes", problem.offset_bytes
-                                             ? nlohmann::json(*problem.offset_bytes)
-                                             : nlohmann::json(nullptr)}});
+    problems.push_back(
+        {{"path", problem.path},
+         {"problem", problem.problem},
+         {"offset_bytes",
+          problem.offset_bytes ? nlohmann::json(*problem.offset_bytes) : nlohmann::json(nullptr)}});
   }
   return {{"backup_id", backup_id},
           {"verify_result", result.damaged_files == 0 ? "ok" : "damaged"},

@@ -108,6 +108,9 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   MakeDirectory(staging, 0700);
   const StageOptions options = {.stage_id = request.stage_id,
                                 .directory = directory,
+                                .mapping = request.tablespace_map[0] == '\0'
+                                               ? TablespaceMapping()
+                                               : ParseTablespaceMap(request.tablespace_map),
                                 .threads = WorkerThreads(settings),
                                 .forbidden = ForbiddenDirectories(settings),
                                 .bin_directory = BinDirectory(),

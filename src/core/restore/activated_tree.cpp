@@ -149,7 +149,8 @@ void MarkReplaced(const ActivationJournal& journal, const std::string& directory
                               .directory = directory,
                               .socket_directory = {},
                               .repository_created_at = 0,
-                              .role = StageRole::kReplaced};
+                              .role = StageRole::kReplaced,
+                              .tablespaces = {}};
   WriteOwnedFile(StageMarkerPath(directory), EncodeStageMarker(marker), directory);
 }
 

@@ -22,6 +22,7 @@
 #include "restore/postgres_manifest.h"
 #include "restore/replayed_tablespaces.h"
 #include "restore/stage_files.h"
+#include "restore/tablespace_links.h"
 #include "restore/tar_files.h"
 #include "restore/tar_writer.h"
 #include "restore/target_place.h"
@@ -77,8 +78,8 @@ class TarExport {
 
  private:
   FileWriter::Surroundings Surroundings(Progress* progress) {
-    return {&repository_, &record_, &packs_,  nullptr,
-            nullptr,      progress, [] { return false; }, kMostOpenPacks};
+    return {&repository_,         &record_,      &packs_, nullptr, nullptr, progress,
+            [] { return false; }, kMostOpenPacks};
   }
 
   void Place(ManifestEntry entry) {
@@ -182,13 +183,14 @@ class TarExport {
     };
     const auto replayed = FindReplayedTablespaces(record_, plan_.wal, read_segment, pause_point_);
     if (replayed.linked.empty()) return;
-    throw Error(ErrorCode::kNotInPrerequisiteState,
-                fmt::format("cannot export backup {} as tar: tablespace {} was created while it was "
-                            "taken",
-                            record_.backup_id, *replayed.linked.begin()),
-                "Its WAL names the origin's directory, into which a server that replays it would "
-                "write.",
-                "Export it in the plain format, where the tablespace gets a directory of its own.");
+    throw Error(
+        ErrorCode::kNotInPrerequisiteState,
+        fmt::format("cannot export backup {} as tar: tablespace {} was created while it was "
+                    "taken",
+                    record_.backup_id, *replayed.linked.begin()),
+        "Its WAL names the origin's directory, into which a server that replays it would "
+        "write.",
+        "Export it in the plain format, where the tablespace gets a directory of its own.");
   }
 
   void AddTablespaceMap() {
@@ -268,11 +270,12 @@ void CheckSpaceForTars(const std::string& directory, const BackupRecord& record,
 
 void RefuseTablespaces(const BackupRecord& record, const RestorePlan& plan) {
   if (plan.tablespaces.empty()) return;
-  throw Error(ErrorCode::kNotInPrerequisiteState,
-              fmt::format("cannot write backup {} to one tar: it has tablespaces", record.backup_id),
-              fmt::format("There are {}: each needs a tar of its own, as with pg_basebackup.",
-                          plan.tablespaces.size()),
-              "Export it into a directory.");
+  throw Error(
+      ErrorCode::kNotInPrerequisiteState,
+      fmt::format("cannot write backup {} to one tar: it has tablespaces", record.backup_id),
+      fmt::format("There are {}: each needs a tar of its own, as with pg_basebackup.",
+                  plan.tablespaces.size()),
+      "Export it into a directory.");
 }
 
 }  // namespace

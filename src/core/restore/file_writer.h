@@ -33,8 +33,9 @@ class FileWriter {
   };
   explicit FileWriter(Surroundings surroundings);
 
-  // `tree` and `manifest` are needed by this alone. Writes the file under `destination` and adds it to the server's manifest. WAL segments are
-  // filled up with zeros to their full size. Throws Error(kDamaged) naming file and place.
+  // `tree` and `manifest` are needed by this alone. Writes the file under `destination` and adds it
+  // to the server's manifest. WAL segments are filled up with zeros to their full size. Throws
+  // Error(kDamaged) naming file and place.
   void Write(const ManifestEntry& entry, const std::string& destination);
   // The content, of at most `limit_bytes`.
   [[nodiscard]] Bytes Read(const ManifestEntry& entry, uint64_t limit_bytes);

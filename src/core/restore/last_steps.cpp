@@ -38,11 +38,11 @@ std::optional<FileOwner> OwnerToGive(const RestorePlan& plan) {
 
 Error NamingTheBackup(const BackupRecord& record, const Error& error) {
   if (error.code() != ErrorCode::kDamaged) return error;
-  return Error(
-      ErrorCode::kDamaged,
-      fmt::format("backup {} is damaged: {}", record.backup_id, error.message()), error.detail(),
-      error.hint().empty() ? "Restore another backup, and check the repository's storage."
-                           : error.hint());
+  return Error(ErrorCode::kDamaged,
+               fmt::format("backup {} is damaged: {}", record.backup_id, error.message()),
+               error.detail(),
+               error.hint().empty() ? "Restore another backup, and check the repository's storage."
+                                    : error.hint());
 }
 
 }  // namespace backup_ext

@@ -165,12 +165,11 @@ void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
   for (const auto& [device, need] : needs) {
     const uint64_t free = FreeBytes(need.place);
     if (need.bytes <= free) continue;
-    throw Error(
-        ErrorCode::kNoSpace,
-        fmt::format("not enough space in \"{}\" to restore backup {}", need.place,
-                    record.backup_id),
-        fmt::format("The restore needs {} bytes; {} bytes are free.", need.bytes, free),
-        "Free some space, or choose a directory on another file system.");
+    throw Error(ErrorCode::kNoSpace,
+                fmt::format("not enough space in \"{}\" to restore backup {}", need.place,
+                            record.backup_id),
+                fmt::format("The restore needs {} bytes; {} bytes are free.", need.bytes, free),
+                "Free some space, or choose a directory on another file system.");
   }
 }
 

@@ -29,8 +29,8 @@ enum class Fate {
 
 struct RestorePlan {
   uint64_t files = 0;
-  uint64_t bytes = 0;              // plain size of all files
-  uint64_t main_bytes = 0;         // room in the data directory, blocks rounded up
+  uint64_t bytes = 0;                             // plain size of all files
+  uint64_t main_bytes = 0;                        // room in the data directory, blocks rounded up
   std::map<uint32_t, uint64_t> tablespace_bytes;  // room in each tablespace's directory, by oid
   std::set<std::string> removed;   // paths of section 1 that do not belong to the backup
   std::set<uint32_t> tablespaces;  // oids with a link on the origin

@@ -210,7 +210,7 @@ void WriteBack(const WalRecord& record, ByteSpan before, WalBytes* wal) {
   size_t offset = 0;
   for (const WalRecord::Piece& piece : record.pieces) {
     wal->Replace(piece.lsn, before.subspan(offset, piece.bytes),
-                    ByteSpan(record.bytes).subspan(offset, piece.bytes));
+                 ByteSpan(record.bytes).subspan(offset, piece.bytes));
     offset += piece.bytes;
   }
 }

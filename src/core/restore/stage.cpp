@@ -2,6 +2,7 @@
 #include "restore/stage.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -144,6 +145,15 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
   SyncDirectory(ParentDirectory(directory));
 }
 
+// The directory itself may be one that only root can make: it goes where that is allowed.
+void EmptyMarkedTree(const std::string& directory, std::string_view stage_id) {
+  CheckMarkedTree(directory, stage_id);
+  if (!StatLink(directory)) return;
+  RemoveContent(directory, kStageFolder);
+  RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
+  if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
+}
+
 }  // namespace
 
 std::string ProcessStartTime(int64_t pid) {
@@ -220,7 +230,10 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   // Only the name that this stage itself would have made in /tmp is ever removed there.
   const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
   const auto marker = ReadStageMarker(directory);
+  const std::vector<std::string> placed = marker ? marker->tablespaces : std::vector<std::string>();
+  for (const std::string& place : placed) CheckMarkedTree(place, stage_id);
   const bool has_short_socket = marker && marker->socket_directory == short_socket;
+  for (const std::string& place : placed) EmptyMarkedTree(place, stage_id);
   RemoveMarkedTree(TablespacesDirectory(directory), stage_id);
   if (has_short_socket) RemoveTree(short_socket);
   RemoveMarkedTree(directory, stage_id);

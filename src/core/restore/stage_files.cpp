@@ -32,11 +32,10 @@ void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
 
 }  // namespace
 
-void WriteMarkers(const StageTree& tree, const StageMarker& marker, bool with_tablespaces) {
+void WriteMarkers(const StageTree& tree, const StageMarker& marker) {
   const std::string text = EncodeStageMarker(marker);
   tree.WriteSmallFile(InStageFolder("stage.json"), text, 0600);
-  if (!with_tablespaces) return;
-  tree.WriteTablespacesMarker(text);
+  tree.WriteTablespacesMarkers(text);
 }
 
 void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record) {

@@ -21,10 +21,13 @@ constexpr const char* kReplaced = "replaced";
 }  // namespace
 
 std::string EncodeStageMarker(const StageMarker& marker) {
+  nlohmann::json tablespaces = nlohmann::json::array();
+  for (const std::string& place : marker.tablespaces) tablespaces.push_back(PathToText(place));
   const nlohmann::json json = {{"stage_id", marker.stage_id},
                                {"backup_id", marker.backup_id},
                                {"directory", PathToText(marker.directory)},
                                {"socket_directory", PathToText(marker.socket_directory)},
+                               {"tablespaces", tablespaces},
                                {"repository_created_at", marker.repository_created_at},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
   return json.dump(2) + "\n";
@@ -44,12 +47,17 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
   try {
     const Bytes text = ReadWholeFile(path, kMarkerLimitBytes);
     const auto json = nlohmann::json::parse(AsText(text));
-    return StageMarker{json.at("stage_id"),
-                       json.at("backup_id"),
-                       PathFromText(json.at("directory").get<std::string>()),
-                       PathFromText(json.at("socket_directory").get<std::string>()),
-                       json.at("repository_created_at").get<Microseconds>(),
-                       json.at("role") == kReplaced ? StageRole::kReplaced : StageRole::kStaged};
+    StageMarker marker;
+    marker.stage_id = json.at("stage_id");
+    marker.backup_id = json.at("backup_id");
+    marker.directory = PathFromText(json.at("directory").get<std::string>());
+    marker.socket_directory = PathFromText(json.at("socket_directory").get<std::string>());
+    marker.repository_created_at = json.at("repository_created_at");
+    if (json.at("role") == kReplaced) marker.role = StageRole::kReplaced;
+    for (const auto& place : json.at("tablespaces")) {
+      marker.tablespaces.push_back(PathFromText(place.get<std::string>()));
+    }
+    return marker;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

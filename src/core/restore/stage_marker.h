@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -26,6 +27,7 @@ struct StageMarker {
   // 0: not known, it may be any.
   Microseconds repository_created_at = 0;
   StageRole role = StageRole::kStaged;
+  std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
 };
 
 // `<directory>/backup_ext_stage/stage.json`

@@ -26,8 +26,7 @@ void OutputFile::Write(ByteSpan bytes) {
   if (written_bytes_ - flushed_bytes_ < kWritebackBytes) return;
   // Only a hint, so that the fsync of the end finds little left to do.
   (void)sync_file_range(file_.get(), static_cast<off_t>(flushed_bytes_),
-                        static_cast<off_t>(written_bytes_ - flushed_bytes_),
-                        SYNC_FILE_RANGE_WRITE);
+                        static_cast<off_t>(written_bytes_ - flushed_bytes_), SYNC_FILE_RANGE_WRITE);
   flushed_bytes_ = written_bytes_;
 }
 

@@ -121,8 +121,9 @@ void TarWriter::Write(ByteSpan bytes) {
 
 void TarWriter::EndFile() {
   if (written_bytes_ != expected_bytes_) {
-    throw Error(ErrorCode::kInternal, fmt::format("{} bytes of a tar member were written instead of {}",
-                                                  written_bytes_, expected_bytes_));
+    throw Error(ErrorCode::kInternal,
+                fmt::format("{} bytes of a tar member were written instead of {}", written_bytes_,
+                            expected_bytes_));
   }
   Pad(written_bytes_);
 }

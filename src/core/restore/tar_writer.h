@@ -1,8 +1,8 @@
 // A tar archive as pg_basebackup writes it: POSIX ustar, sizes of 8 GB and more in base 256.
 //
-// A name that does not fit into a header (100 bytes) goes into a pax header before it: pg_basebackup
-// refuses such files, every tar program reads them.
-// Source: src/port/tar.c, tarCreateHeader(), print_tar_number().
+// A name that does not fit into a header (100 bytes) goes into a pax header before it:
+// pg_basebackup refuses such files, every tar program reads them. Source: src/port/tar.c,
+// tarCreateHeader(), print_tar_number().
 #pragma once
 
 #include <cstdint>
