@@ -54,8 +54,9 @@ is_refused($copy, 'side by side', 'a staged copy');
 stop_stage($copy);
 my $elsewhere = PostgreSQL::Test::Utils::tempdir() . '/data';
 system_or_bail('cp', '-a', $place, $elsewhere);
+my $short = PostgreSQL::Test::Utils::tempdir_short();
 my $log = "$PostgreSQL::Test::Utils::log_path/elsewhere.log";
-system_or_bail('pg_ctl', '-D', $elsewhere, '-w', '-l', $log, '-o', "-k $elsewhere/backup_ext_stage/socket", 'start');
+system_or_bail('pg_ctl', '-D', $elsewhere, '-w', '-l', $log, '-o', "-k $short", 'start');
 my @lines = split(/\n/, slurp_file("$elsewhere/postmaster.pid"));
 is_refused({ port => $lines[3], host => $lines[4] }, 'moved', 'a staged copy');
 
@@ -74,7 +75,7 @@ system_or_bail('pg_ctl', '-D', $elsewhere, '-w', '-m', 'fast', 'stop');
 
 # The origin goes on, and neither notices the other.
 take_backup($node);
-$node->safe_psql('postgres', q{SELECT backup_drop(backup_id) FROM backup_list() OFFSET 2});
+$node->safe_psql('postgres', "SELECT backup_drop('$first')");
 my $fresh = stage($node, $second);
 
 #
