@@ -155,13 +155,7 @@ void AddExportCommand(Program* program) {
                    "plain, a data directory (default), or tar: base.tar, a tar for each "
                    "tablespace, pg_wal.tar")
       ->type_name("plain|tar");
-  command
-      ->add_option("--tablespace-mapping", options->mappings,
-                   "Where a tablespace shall be; may be given several times")
-      ->type_name("OLDDIR=NEWDIR")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  AddTablespaceMappingOption(command, &options->mappings);
   AddJobsOption(command, &options->jobs);
 }
 

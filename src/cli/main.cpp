@@ -1,4 +1,5 @@
 // The program `backup_ext`: what can be done with a repository when there is no server to ask.
+#include "activate_command.h"
 #include "completion_command.h"
 #include "expire_command.h"
 #include "export_command.h"
@@ -14,6 +15,8 @@ int main(int argc, char** argv) {
   backup_ext::AddListCommand(&program);
   backup_ext::AddShowCommand(&program);
   backup_ext::AddRestoreCommand(&program);
+  backup_ext::AddActivateCommand(&program);
+  backup_ext::AddUndoCommand(&program);
   backup_ext::AddVerifyCommand(&program);
   backup_ext::AddExportCommand(&program);
   backup_ext::AddExpireCommand(&program);

@@ -99,6 +99,16 @@ CLI::Option* AddBackupArgument(CLI::App* command, std::string* backup_id) {
       ->required();
 }
 
+CLI::Option* AddTablespaceMappingOption(CLI::App* command, std::vector<std::string>* mappings) {
+  return command
+      ->add_option("--tablespace-mapping", *mappings,
+                   "Where a tablespace shall be; may be given several times")
+      ->type_name("OLDDIR=NEWDIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
 CLI::Option* AddJobsOption(CLI::App* command, int* jobs) {
   return command
       ->add_option("--jobs", *jobs,

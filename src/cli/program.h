@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "store/repository.h"
 
@@ -41,6 +42,8 @@ class Program {
 
 // One argument that most commands have: the id of a backup, or "latest".
 CLI::Option* AddBackupArgument(CLI::App* command, std::string* backup_id);
+// --tablespace-mapping, each for AddTablespaceMapping().
+CLI::Option* AddTablespaceMappingOption(CLI::App* command, std::vector<std::string>* mappings);
 // --jobs; ThreadsOf() of it.
 CLI::Option* AddJobsOption(CLI::App* command, int* jobs);
 [[nodiscard]] int ThreadsOf(int jobs);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -27,6 +28,7 @@ struct RestoreOptions {
   int jobs = 0;
   int port = 5432;
   std::string bin_directory;
+  std::vector<std::string> mappings;
 };
 
 void PrintResult(const BackupRecord& record, const StageOptions& stage, const StageResult& result) {
@@ -36,8 +38,11 @@ void PrintResult(const BackupRecord& record, const StageOptions& stage, const St
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
       "and look into it with\n"
-      "    psql -h {} -p {} -d postgres\n",
-      result.start_command, ShellQuote(result.socket_directory), stage.port);
+      "    psql -h {} -p {} -d postgres\n"
+      "Make it the server, once it is stopped, with\n"
+      "    backup_ext activate {} --pgdata DATA_DIRECTORY\n",
+      result.start_command, ShellQuote(result.socket_directory), stage.port,
+      ShellQuote(stage.directory));
   fmt::print(
       "\nThe settings that keep it apart are at the end of \"{0}/postgresql.auto.conf\"; the\n"
       "original of that file is \"{0}/backup_ext_stage/postgresql.auto.conf\".\n",
@@ -64,6 +69,7 @@ StageOptions StageOf(const RestoreOptions& options, const Repository& repository
   stage.forbidden = {ResolvePath(repository.location())};
   stage.bin_directory = options.bin_directory;
   stage.port = options.port;
+  for (const std::string& text : options.mappings) AddTablespaceMapping(text, &stage.mapping);
   return stage;
 }
 
@@ -107,6 +113,7 @@ void AddRestoreCommand(Program* program) {
       ->add_option("--bindir", options->bin_directory,
                    "Directory of pg_ctl, for the command that is shown")
       ->type_name("DIRECTORY");
+  AddTablespaceMappingOption(command, &options->mappings);
 }
 
 }  // namespace backup_ext

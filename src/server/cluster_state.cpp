@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cluster/control_file.h"
 #include "format/names.h"
+#include "restore/stage_marker.h"
 
 #include "guard.h"
 #include "postgres_headers.h"
@@ -74,6 +75,29 @@ void ThrowIfRepositoryIsMissed(const std::string& location) {
           kClusterMemoryFile));
 }
 
+void RequireOwner(const Repository& repository) {
+  const std::optional<StageMarker> marker = ReadStageMarker(DataDir);
+  if (!marker) return;
+  const Microseconds origin = marker->repository_created_at;
+  if (origin != 0 && origin != repository.identity().created_at) return;
+  const bool is_replaced = marker->role == StageRole::kReplaced;
+  throw Error(
+      ErrorCode::kNotInPrerequisiteState,
+      fmt::format("cannot write to repository \"{}\" from {}", repository.location(),
+                  is_replaced ? "a data directory that was replaced" : "a staged copy"),
+      is_replaced
+          ? fmt::format("Stage {} was activated in the place of data directory \"{}\".",
+                        marker->stage_id, DataDir)
+          : fmt::format(
+                "Data directory \"{}\" is stage {}, of backup {}: the repository belongs to "
+                "the server that it is a copy of.",
+                DataDir, marker->stage_id, marker->backup_id),
+      is_replaced ? "Put it back with \"backup_ext undo\", or set backup_ext.repository to a "
+                    "repository of its own and remove \"backup_ext_stage\"."
+                  : "Make it the server with \"backup_ext activate\", or set backup_ext.repository "
+                    "to another directory.");
+}
+
 Repository OpenRepositoryOfBackup(const std::string& location) {
   std::string problem;
   const std::optional<ClusterMemory> memory = ReadOwnMemory(&problem);
@@ -83,6 +107,7 @@ Repository OpenRepositoryOfBackup(const std::string& location) {
   try {
     Repository repository = Repository::Open(location);
     repository.CheckOwner(owner.system_identifier);
+    RequireOwner(repository);
     if (Remembers(memory, location) &&
         memory->repository_created_at != repository.identity().created_at) {
       Warn(fmt::format("repository \"{}\" is another than at the last backup", location),

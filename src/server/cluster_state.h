@@ -23,6 +23,11 @@ namespace backup_ext {
 // data directory remembers one.
 void ThrowIfRepositoryIsMissed(const std::string& location);
 
+// Throws Error(kNotInPrerequisiteState) when this server may not write into the repository: it runs
+// on a stage that was restored from it, or on a data directory that such a stage replaced. A stage
+// that was activated is neither.
+void RequireOwner(const Repository& repository);
+
 // Opens the repository at `location`, or makes it where none is remembered. A memory that cannot be
 // read, or another repository than the remembered one, is a WARNING.
 [[nodiscard]] Repository OpenRepositoryOfBackup(const std::string& location);

@@ -14,6 +14,7 @@
 #include "store/notes.h"
 
 #include "boundary.h"
+#include "cluster_state.h"
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
@@ -66,6 +67,7 @@ void FillExpireRequest(JobRequest* request) {
 
 std::vector<ExpiryRow> Expire(JobSlot* slot) {
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_expire()");
   std::vector<ExpiryRow> result = ExpireBackups(repository, *lock, CurrentSettings().retention,
                                                 ServeInterrupts, &slot->progress);
@@ -99,6 +101,7 @@ void EndFailedJob(int /*code*/, Datum argument) {
 
 void Drop(const char* backup_id, bool force) {
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_drop()");
   const std::string id = DropBackup(repository, *lock, backup_id, force, ServeInterrupts);
   const char* const text = id.c_str();
@@ -121,11 +124,13 @@ std::string ResolveId(const Repository& repository, const char* backup_id) {
 void Pin(const char* backup_id, TimestampTz until) {
   const Microseconds end = PinEnd(until);
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   AddPinNote(repository, ResolveId(repository, backup_id), {Now(), end});
 }
 
 void Unpin(const char* backup_id) {
   const Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   const std::string id = ResolveId(repository, backup_id);
   const BackupNotes notes = ReadNotes(repository, id);
   const bool has_pin = notes.pin && notes.pin->pinned_until != kNotPinned;

@@ -1,14 +1,17 @@
 // SQL: backup_stage_restore, backup_staged, backup_discard_stage.
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "format/names.h"
 #include "restore/stage.h"
+#include "restore/tablespace_mapping.h"
 
 #include "boundary.h"
 #include "function_arguments.h"
+#include "guard.h"
 #include "jobs.h"
 #include "postgres_headers.h"
 #include "result_set.h"
@@ -24,7 +27,7 @@ struct StageArguments {
   bool has_target;
   bool include_media;
   bool safety_backup;
-  bool has_tablespace_map;
+  const char* tablespace_map;  // JSON
   bool superuser;
 };
 
@@ -32,7 +35,6 @@ void RefuseWhatIsNotThereYet(const StageArguments& arguments) {
   const char* missing = nullptr;
   if (arguments.has_target) missing = "restoring to a point in time";
   if (arguments.include_media) missing = "restoring media directories";
-  if (arguments.has_tablespace_map) missing = "a tablespace map";
   if (missing == nullptr) return;
   throw Error(ErrorCode::kUnsupportedFormat,
               std::string(missing) + " is not supported by this version", {},
@@ -42,6 +44,35 @@ void RefuseWhatIsNotThereYet(const StageArguments& arguments) {
 std::string StageDirectory(const StageArguments& arguments) {
   if (arguments.directory == nullptr) return {};
   return TargetDirectory(arguments.directory, arguments.superuser, "restore into");
+}
+
+// Names become oids: a name is of this moment, the backup knows oids and directories.
+std::string ResolveNames(const StageArguments& arguments) {
+  if (!arguments.superuser) {
+    throw Error(ErrorCode::kPermissionDenied, "permission denied to give a tablespace map",
+                "Only a superuser may name a path.",
+                "Leave the argument out: the tablespaces then lie beside the stage.");
+  }
+  const auto map = nlohmann::json::parse(arguments.tablespace_map, nullptr, false);
+  if (!map.is_object()) return arguments.tablespace_map;  // the parser says what is wrong
+  nlohmann::json resolved = nlohmann::json::object();
+  for (const auto& [key, place] : map.items()) {
+    std::string name = key;
+    const bool is_name = !name.empty() && name[0] != '/' &&
+                         name.find_first_not_of("0123456789") != std::string::npos;
+    if (is_name) {
+      Oid oid = InvalidOid;
+      const char* const text = name.c_str();
+      CallPostgres([&] { oid = get_tablespace_oid(text, true); });
+      if (oid == InvalidOid) {
+        throw Error(ErrorCode::kNotFound, "tablespace \"" + name + "\" does not exist", {},
+                    "One that is gone by now is named by its oid or its directory.");
+      }
+      name = std::to_string(oid);
+    }
+    resolved[name] = place;
+  }
+  return resolved.dump();
 }
 
 void FillStageRequest(const StageArguments& arguments, JobRequest* request) {
@@ -55,6 +86,11 @@ void FillStageRequest(const StageArguments& arguments, JobRequest* request) {
   CopyArgument(NewJobId(now), "job id", request->job_id);
   CopyArgument("manual", "trigger", request->trigger);
   CopyArgument(StageDirectory(arguments), "directory", request->directory);
+  if (arguments.tablespace_map != nullptr) {
+    const std::string map = ResolveNames(arguments);
+    (void)ParseTablespaceMap(map);
+    CopyArgument(map, "tablespace map", request->tablespace_map);
+  }
   if (arguments.safety_backup) {
     CopyArgument(NewBackupId(now), "backup id", request->safety_backup_id);
   }
@@ -84,7 +120,7 @@ PG_FUNCTION_INFO_V1(backup_ext_backup_discard_stage);
 // include_media, safety_backup, tablespace_map, wait
 Datum backup_ext_backup_stage_restore(PG_FUNCTION_ARGS) {
   using namespace backup_ext;
-  StageArguments arguments;
+  StageArguments arguments = {};
   JobRequest request;
   std::memset(static_cast<void*>(&request), 0, sizeof(request));
   RequirePreloaded();
@@ -94,7 +130,10 @@ Datum backup_ext_backup_stage_restore(PG_FUNCTION_ARGS) {
                          !PG_ARGISNULL(5) || !PG_ARGISNULL(6);
   arguments.include_media = BoolArgument(fcinfo, 7, false);
   arguments.safety_backup = BoolArgument(fcinfo, 8, true);
-  arguments.has_tablespace_map = !PG_ARGISNULL(9);
+  if (!PG_ARGISNULL(9)) {
+    Jsonb* const map = PG_GETARG_JSONB_P(9);
+    arguments.tablespace_map = JsonbToCString(nullptr, &map->root, VARSIZE(map));
+  }
   arguments.superuser = superuser();
   const bool wait = BoolArgument(fcinfo, 10, true);
   Enter([&] { FillStageRequest(arguments, &request); });

@@ -55,6 +55,7 @@ struct JobRequest {
   // Stage only.
   char stage_id[kIdRoom];
   char safety_backup_id[kIdRoom];  // empty: no safety backup
+  char tablespace_map[4096];       // JSON as ParseTablespaceMap() reads it; empty: none
   // Export only.
   char export_format[16];
   // Verify only: the dsm_handle of who waits for the rows (verify_rows.h); 0: nobody.

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "restore/restore_run.h"
+#include "restore/shell_quote.h"
 #include "restore/stage.h"
 #include "store/catalog.h"
 #include "store/hold.h"
@@ -46,6 +47,12 @@ void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
 }
 
 std::string BinDirectory() { return ParentDirectory(my_exec_path); }
+
+// For the time when the server is stopped.
+std::string ActivateCommand(const std::string& directory) {
+  return fmt::format("{} activate {} --pgdata {}", ShellQuote(BinDirectory() + "/backup_ext"),
+                     ShellQuote(directory), ShellQuote(ResolvePath(DataDir)));
+}
 
 Stage DescribeStage(const JobRequest& request, const BackupRecord& record,
                     const std::string& directory) {
@@ -101,6 +108,9 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   MakeDirectory(staging, 0700);
   const StageOptions options = {.stage_id = request.stage_id,
                                 .directory = directory,
+                                .mapping = request.tablespace_map[0] == '\0'
+                                               ? TablespaceMapping()
+                                               : ParseTablespaceMap(request.tablespace_map),
                                 .threads = WorkerThreads(settings),
                                 .forbidden = ForbiddenDirectories(settings),
                                 .bin_directory = BinDirectory(),
@@ -127,6 +137,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   stage.state = "ready";
   stage.bytes = result.bytes;
   stage.start_command = result.start_command;
+  stage.activate_command = ActivateCommand(directory);
   stage.staged_at = Now();
   forget.Release();
   DescribeAsReady(staging, stage);

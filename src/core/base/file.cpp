@@ -196,6 +196,16 @@ bool RemoveFile(const std::string& path) {
   ThrowSystemError("remove file", path, errno);
 }
 
+bool ExchangePaths(const std::string& a, const std::string& b) {
+  if (renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) return false;
+    throw SystemError(fmt::format("exchange \"{}\" and \"{}\"", a, b), errno);
+  }
+  SyncDirectory(ParentDirectory(a));
+  SyncDirectory(ParentDirectory(b));
+  return true;
+}
+
 void RenameDurably(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) {
     throw SystemError(fmt::format("rename \"{}\" to \"{}\"", from, to), errno);

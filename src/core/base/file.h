@@ -91,6 +91,11 @@ void RemoveTree(const std::string& path);
 // rename(2), then fsync of the target's directory.
 void RenameDurably(const std::string& from, const std::string& to);
 
+// Exchanges two names of one file system in one step: there is no moment at which either is
+// missing. False when the file system cannot (renameat2(2), RENAME_EXCHANGE). Both parents are
+// fsynced.
+[[nodiscard]] bool ExchangePaths(const std::string& a, const std::string& b);
+
 // Free bytes for an unprivileged writer on the file system that holds `path`.
 [[nodiscard]] uint64_t FreeBytes(const std::string& path);
 

@@ -5,12 +5,16 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "restore/settings_file.h"
 
 namespace backup_ext {
 namespace {
+
+constexpr std::string_view kNoteName = "configuration.json";
+constexpr size_t kNoteLimitBytes = 64 * 1024;
 
 void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
                  uint32_t mode, PostgresManifest* manifest) {
@@ -29,7 +33,38 @@ void WriteIndex(const StageTree& tree, const std::string& folder, const Captured
   WriteListed(tree, folder + "/index", index, 0600, manifest);
 }
 
+std::string OutsideFileNamed(std::string_view name, const CapturedFiles& captured) {
+  for (const OutsideFile& file : captured.outside) {
+    if (BaseName(file.origin_path) == name) return file.path;
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string EncodeConfigurationNote(const ConfigurationNote& note) {
+  const nlohmann::json json = {{"generated", note.generated},
+                               {"original", note.original},
+                               {"hba_file", note.hba_file},
+                               {"ident_file", note.ident_file}};
+  return json.dump(2) + "\n";
+}
+
+std::optional<ConfigurationNote> ReadConfigurationNote(const std::string& directory) {
+  const std::string path = fmt::format("{}/{}/{}", directory, kStageFolder, kNoteName);
+  if (!StatLink(path)) return std::nullopt;
+  try {
+    const auto json = nlohmann::json::parse(AsText(ReadWholeFile(path, kNoteLimitBytes)));
+    ConfigurationNote note;
+    note.generated = json.at("generated");
+    note.original = json.at("original");
+    note.hba_file = json.at("hba_file");
+    note.ident_file = json.at("ident_file");
+    return note;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
 
 std::string OutsideFilePath(std::string_view folder, size_t number, std::string_view origin_path) {
   std::string name;
@@ -45,19 +80,26 @@ void WriteConfiguration(const StageTree& tree, const BackupRecord& record,
                         const std::string& folder, CapturedFiles* captured,
                         PostgresManifest* manifest) {
   const std::string_view origin_text = AsText(captured->postgresql_conf);
+  ConfigurationNote note;
   const bool usable = captured->has_postgresql_conf && !LeadsElsewhere(origin_text);
   if (usable) {
     WriteListed(tree, "postgresql.conf", origin_text, captured->postgresql_conf_mode, manifest);
   } else {
+    note.generated = true;
     if (captured->has_postgresql_conf) {
       const std::string origin_path = JoinPath(record.data_directory, "postgresql.conf");
       const std::string kept = OutsideFilePath(folder, captured->outside.size() + 1, origin_path);
       WriteListed(tree, kept, origin_text, 0600, manifest);
       captured->outside.push_back({origin_path, kept});
+      note.original = kept;
     }
     WriteListed(tree, "postgresql.conf", GenerateConfiguration(record.settings), 0600, manifest);
   }
   if (!captured->outside.empty()) WriteIndex(tree, folder, *captured, manifest);
+  note.hba_file = OutsideFileNamed("pg_hba.conf", *captured);
+  note.ident_file = OutsideFileNamed("pg_ident.conf", *captured);
+  WriteListed(tree, fmt::format("{}/{}", kStageFolder, kNoteName), EncodeConfigurationNote(note),
+              0600, manifest);
 }
 
 }  // namespace backup_ext

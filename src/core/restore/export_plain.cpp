@@ -58,7 +58,7 @@ class PlainExport {
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     const std::map<uint32_t, std::string> places =
         MappedTablespaces(options_.mapping, plan.tablespace_origins);
-    for (const auto& [oid, place] : places) CheckTargetPlace(place, ForbiddenTo(place, places));
+    CheckTablespacePlaces(tree_.directory(), places, options_.forbidden);
     CheckFreeSpace(tree_.directory(), record_, plan, places);
     tree_.PlaceTablespaces(places);
     ScopeExit abandon([this] { tree_.Abandon(); });
@@ -69,18 +69,6 @@ class PlainExport {
   }
 
  private:
-  // A tablespace may lie in no directory that something else is written to.
-  std::vector<std::string> ForbiddenTo(const std::string& place,
-                                       const std::map<uint32_t, std::string>& places) const {
-    std::vector<std::string> forbidden = options_.forbidden;
-    forbidden.push_back(tree_.directory());
-    forbidden.push_back(tree_.tablespaces_directory());
-    for (const auto& [oid, other] : places) {
-      if (other != place) forbidden.push_back(other);
-    }
-    return forbidden;
-  }
-
   void Write(RestorePlan* plan) {
     progress_->bytes_total = plan->bytes;
     progress_->files_total = plan->files;

@@ -22,6 +22,7 @@
 #include "restore/postgres_manifest.h"
 #include "restore/replayed_tablespaces.h"
 #include "restore/stage_files.h"
+#include "restore/tablespace_links.h"
 #include "restore/tar_files.h"
 #include "restore/tar_writer.h"
 #include "restore/target_place.h"

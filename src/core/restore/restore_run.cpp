@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -66,7 +67,12 @@ class StagedRestore {
     progress_->Enter(Phase::kChecking);
     CheckPlace();
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
-    CheckFreeSpace(tree_.directory(), record_, plan);
+    const std::map<uint32_t, std::string> places =
+        MappedTablespaces(options_.mapping, plan.tablespace_origins);
+    CheckTablespacePlaces(tree_.directory(), places, options_.forbidden);
+    CheckFreeSpace(tree_.directory(), record_, plan, places);
+    tree_.PlaceTablespaces(places);
+    for (const auto& [oid, place] : places) marker_.tablespaces.push_back(place);
     return plan;
   }
 
@@ -88,8 +94,13 @@ class StagedRestore {
                   fmt::format("\"{}\" is not the id of a stage", options_.stage_id));
     }
     CheckTargetPlace(tree_.directory(), options_.forbidden);
-    marker_ = {options_.stage_id, record_.backup_id, tree_.directory(),
-               SocketDirectory(tree_.directory(), options_.stage_id, options_.port)};
+    marker_ = {options_.stage_id,
+               record_.backup_id,
+               tree_.directory(),
+               SocketDirectory(tree_.directory(), options_.stage_id, options_.port),
+               repository_.identity().created_at,
+               StageRole::kStaged,
+               {}};
   }
 
   void Write(RestorePlan plan) {
@@ -98,7 +109,7 @@ class StagedRestore {
     progress_->files_total = plan.files;
     const std::optional<FileOwner> owner = OwnerToGive(plan);
     tree_.Claim(plan.tablespaces, owner);
-    WriteMarkers(tree_, marker_, !plan.tablespaces.empty());
+    WriteMarkers(tree_, marker_);
     MakeSocketDirectory(tree_, marker_, owner);
     socket_made_ = true;
     MakeFixedDirectories(tree_, record_);
@@ -130,7 +141,7 @@ class StagedRestore {
         DetachReplayedTablespaces(tree_, record_, plan->wal, pause_point_);
     plan->has_in_place_tablespace |= replayed.has_in_place;
     if (tree_.AddTablespaces(replayed.linked)) {
-      tree_.WriteTablespacesMarker(EncodeStageMarker(marker_));
+      tree_.WriteTablespacesMarkers(EncodeStageMarker(marker_));
     }
   }
 

@@ -12,6 +12,7 @@
 
 #include "base/progress.h"
 #include "format/record.h"
+#include "restore/tablespace_mapping.h"
 #include "store/repository.h"
 
 namespace backup_ext {
@@ -21,6 +22,8 @@ struct StageOptions {
   // Becomes the data directory of the copy. Made with its missing last part; must be empty or
   // missing. Tablespaces go to `<directory>.tablespaces/<oid>`, under the same rule.
   std::string directory;
+  // Tablespaces that shall lie elsewhere, each under the same rule.
+  TablespaceMapping mapping;
   int threads = 1;
   // Directories that the stage must not be, lie in, or contain: the running server's data
   // directory, its tablespaces, the repository. By path and by device and inode.

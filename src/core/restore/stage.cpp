@@ -2,14 +2,9 @@
 #include "restore/stage.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstdlib>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -17,6 +12,8 @@
 #include "base/file.h"
 #include "format/names.h"
 #include "restore/directory_content.h"
+#include "restore/path_text.h"
+#include "restore/running_server.h"
 #include "restore/stage_marker.h"
 #include "restore/stage_tree.h"
 #include "restore/target_place.h"
@@ -33,15 +30,15 @@ std::string DescriptionPath(const std::string& staging_directory, std::string_vi
 
 std::string EncodeStage(const Stage& stage) {
   const nlohmann::json json = {{"stage_id", stage.stage_id},
-                               {"directory", stage.directory},
+                               {"directory", PathToText(stage.directory)},
                                {"backup_id", stage.backup_id},
                                {"target", stage.target},
                                {"state", stage.state},
                                {"staged_at", FormatTime(stage.staged_at)},
                                {"bytes", stage.bytes},
                                {"safety_backup_id", stage.safety_backup_id},
-                               {"start_command", stage.start_command},
-                               {"activate_command", stage.activate_command},
+                               {"start_command", PathToText(stage.start_command)},
+                               {"activate_command", PathToText(stage.activate_command)},
                                {"builder_pid", stage.builder_pid},
                                {"builder_started_at", stage.builder_started_at}};
   return json.dump(2) + "\n";
@@ -52,15 +49,15 @@ Stage DecodeStage(std::string_view text) {
   const auto json = nlohmann::json::parse(text);
   Stage stage;
   stage.stage_id = json.at("stage_id");
-  stage.directory = json.at("directory");
+  stage.directory = PathFromText(json.at("directory").get<std::string>());
   stage.backup_id = json.at("backup_id");
   stage.target = json.at("target");
   stage.state = json.at("state");
   stage.staged_at = ParseTime(json.at("staged_at").get<std::string>());
   stage.bytes = json.at("bytes");
   stage.safety_backup_id = json.at("safety_backup_id");
-  stage.start_command = json.at("start_command");
-  stage.activate_command = json.at("activate_command");
+  stage.start_command = PathFromText(json.at("start_command").get<std::string>());
+  stage.activate_command = PathFromText(json.at("activate_command").get<std::string>());
   stage.builder_pid = json.at("builder_pid");
   stage.builder_started_at = json.at("builder_started_at");
   return stage;
@@ -69,6 +66,13 @@ Stage DecodeStage(std::string_view text) {
 bool BuilderLives(const Stage& stage) {
   return stage.builder_pid > 0 && !stage.builder_started_at.empty() &&
          ProcessStartTime(stage.builder_pid) == stage.builder_started_at;
+}
+
+// Once it has become the server, its place holds what it replaced.
+std::string StateOfReady(const std::string& directory) {
+  if (!StatLink(directory)) return "missing";
+  const auto marker = ReadStageMarker(directory);
+  return marker && marker->role == StageRole::kReplaced ? "activated" : "ready";
 }
 
 // Nothing when the file is not there. One that cannot be read is a failed stage of that id.
@@ -88,32 +92,8 @@ std::optional<Stage> ReadStage(const std::string& staging_directory, const std::
   }
   stage.stage_id = stage_id;
   if (stage.state == "building" && !BuilderLives(stage)) stage.state = "failed";
-  if (stage.state == "ready" && !StatLink(stage.directory)) stage.state = "missing";
+  if (stage.state == "ready") stage.state = StateOfReady(stage.directory);
   return stage;
-}
-
-// The server of a data directory runs in it: a pid that is used again does not.
-void CheckNotRunning(const std::string& directory) {
-  const std::string path = directory + "/postmaster.pid";
-  const auto status = StatLink(path);
-  if (!status || !S_ISREG(status->st_mode)) return;
-  const Bytes content = ReadWholeFile(path, kDescriptionLimitBytes);
-  const std::string_view text = AsText(content);
-  int pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  // In single-user mode it carries a minus sign. Source: src/backend/utils/init/miscinit.c.
-  if (pid < 0 && pid != std::numeric_limits<int>::min()) pid = -pid;
-  if (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH)) return;
-  char where[4096];
-  const ssize_t length = readlink(fmt::format("/proc/{}/cwd", pid).c_str(), where, sizeof(where));
-  if (length > 0 &&
-      std::string_view(where, static_cast<size_t>(length)) != ResolvePath(directory)) {
-    return;
-  }
-  throw Error(
-      ErrorCode::kNotInPrerequisiteState,
-      fmt::format("cannot discard the stage in \"{}\": a server is running there", directory),
-      fmt::format("Its process is {}.", pid), "Stop it first, with pg_ctl stop.");
 }
 
 // A builder that died before it wrote the marker leaves directories and nothing in them.
@@ -163,6 +143,15 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
   RemoveContent(directory, kStageFolder);
   RemoveTree(directory);
   SyncDirectory(ParentDirectory(directory));
+}
+
+// The directory itself may be one that only root can make: it goes where that is allowed.
+void EmptyMarkedTree(const std::string& directory, std::string_view stage_id) {
+  CheckMarkedTree(directory, stage_id);
+  if (!StatLink(directory)) return;
+  RemoveContent(directory, kStageFolder);
+  RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
+  if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
 }
 
 }  // namespace
@@ -233,7 +222,7 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   const std::string directory =
       CleanDirectoryPath(stage.directory.empty() ? fmt::format("{}/{}", staging_directory, stage_id)
                                                  : stage.directory);
-  CheckNotRunning(directory);
+  CheckNotRunning(directory, fmt::format("discard stage {}", stage_id));
   CheckNotMoved(directory, stage_id);
   // Both before the first is touched: a discard that is refused removes nothing.
   CheckMarkedTree(directory, stage_id);
@@ -241,7 +230,10 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   // Only the name that this stage itself would have made in /tmp is ever removed there.
   const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
   const auto marker = ReadStageMarker(directory);
+  const std::vector<std::string> placed = marker ? marker->tablespaces : std::vector<std::string>();
+  for (const std::string& place : placed) CheckMarkedTree(place, stage_id);
   const bool has_short_socket = marker && marker->socket_directory == short_socket;
+  for (const std::string& place : placed) EmptyMarkedTree(place, stage_id);
   RemoveMarkedTree(TablespacesDirectory(directory), stage_id);
   if (has_short_socket) RemoveTree(short_socket);
   RemoveMarkedTree(directory, stage_id);

@@ -19,7 +19,8 @@ struct Stage {
   std::string backup_id;
   std::string target;  // what was asked for: "latest", an id
   std::string state;   // "building", "ready"; ListStages() turns a building one whose builder is
-                       // dead into "failed", and a ready one that is gone into "missing"
+                       // dead into "failed", and a ready one that is gone into "missing", or, where
+                       // its place holds what it replaced, into "activated"
   Microseconds staged_at = 0;
   uint64_t bytes = 0;
   std::string safety_backup_id;

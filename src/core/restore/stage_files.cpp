@@ -5,6 +5,7 @@
 
 #include "cluster/wal_file.h"
 #include "restore/stage_settings.h"
+#include "restore/tablespace_links.h"
 
 namespace backup_ext {
 namespace {
@@ -31,20 +32,10 @@ void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
 
 }  // namespace
 
-std::string TablespaceMapLine(uint32_t oid, std::string_view target) {
-  std::string line = fmt::format("{} ", oid);
-  for (const char c : target) {
-    if (c == '\n' || c == '\r' || c == '\\') line += '\\';
-    line += c;
-  }
-  return line + "\n";
-}
-
-void WriteMarkers(const StageTree& tree, const StageMarker& marker, bool with_tablespaces) {
+void WriteMarkers(const StageTree& tree, const StageMarker& marker) {
   const std::string text = EncodeStageMarker(marker);
   tree.WriteSmallFile(InStageFolder("stage.json"), text, 0600);
-  if (!with_tablespaces) return;
-  tree.WriteTablespacesMarker(text);
+  tree.WriteTablespacesMarkers(text);
 }
 
 void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record) {

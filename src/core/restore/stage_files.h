@@ -13,7 +13,7 @@
 namespace backup_ext {
 
 // Right after Claim(): from then on a crash leaves something that is known to be a stage.
-void WriteMarkers(const StageTree& tree, const StageMarker& marker, bool with_tablespaces);
+void WriteMarkers(const StageTree& tree, const StageMarker& marker);
 
 // Directories that every cluster must have, whatever the manifest says.
 void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record);
@@ -26,9 +26,5 @@ void WriteArchiveStatus(const StageTree& tree, const WalFiles& wal);
 void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const RestorePlan& plan,
                      const StageMarker& marker, int port, const CapturedFiles& captured,
                      PostgresManifest* manifest);
-
-// One line of a tablespace_map, escaped as the server does.
-// Source: src/backend/access/transam/xlog.c, do_pg_backup_start().
-[[nodiscard]] std::string TablespaceMapLine(uint32_t oid, std::string_view target);
 
 }  // namespace backup_ext

@@ -9,35 +9,55 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "restore/path_text.h"
 #include "restore/stage_tree.h"
 
 namespace backup_ext {
 namespace {
 
 constexpr size_t kMarkerLimitBytes = 64 * 1024;
+constexpr const char* kReplaced = "replaced";
 
 }  // namespace
 
 std::string EncodeStageMarker(const StageMarker& marker) {
+  nlohmann::json tablespaces = nlohmann::json::array();
+  for (const std::string& place : marker.tablespaces) tablespaces.push_back(PathToText(place));
   const nlohmann::json json = {{"stage_id", marker.stage_id},
                                {"backup_id", marker.backup_id},
-                               {"directory", marker.directory},
-                               {"socket_directory", marker.socket_directory}};
-  // A path need not be UTF-8; the marker is compared by its id only.
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+                               {"directory", PathToText(marker.directory)},
+                               {"socket_directory", PathToText(marker.socket_directory)},
+                               {"tablespaces", tablespaces},
+                               {"repository_created_at", marker.repository_created_at},
+                               {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
+  return json.dump(2) + "\n";
+}
+
+std::string StageMarkerPath(const std::string& directory) {
+  return fmt::format("{}/{}/stage.json", directory, kStageFolder);
 }
 
 std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
   const std::string folder = fmt::format("{}/{}", directory, kStageFolder);
   const auto folder_status = StatLink(folder);
-  const auto status = StatLink(folder + "/stage.json");
+  const std::string path = StageMarkerPath(directory);
+  const auto status = StatLink(path);
   if (!folder_status || !S_ISDIR(folder_status->st_mode)) return std::nullopt;
   if (!status || !S_ISREG(status->st_mode)) return std::nullopt;
   try {
-    const Bytes text = ReadWholeFile(folder + "/stage.json", kMarkerLimitBytes);
+    const Bytes text = ReadWholeFile(path, kMarkerLimitBytes);
     const auto json = nlohmann::json::parse(AsText(text));
-    return StageMarker{json.at("stage_id"), json.at("backup_id"), json.at("directory"),
-                       json.at("socket_directory")};
+    StageMarker marker;
+    marker.stage_id = json.at("stage_id");
+    marker.backup_id = json.at("backup_id");
+    marker.directory = PathFromText(json.at("directory").get<std::string>());
+    marker.socket_directory = PathFromText(json.at("socket_directory").get<std::string>());
+    marker.repository_created_at = json.at("repository_created_at");
+    if (json.at("role") == kReplaced) marker.role = StageRole::kReplaced;
+    for (const auto& place : json.at("tablespaces")) {
+      marker.tablespaces.push_back(PathFromText(place.get<std::string>()));
+    }
+    return marker;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

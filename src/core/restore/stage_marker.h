@@ -1,17 +1,37 @@
 // The marker that says whose a staged directory is: `backup_ext_stage/stage.json`.
+//
+// Whatever carries it is no server of its own: nothing that runs on it may write into the
+// repository of its origin.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "base/clock.h"
 
 namespace backup_ext {
+
+// What the directory is.
+enum class StageRole {
+  kStaged,    // a restored copy
+  kReplaced,  // the data directory whose place that copy took
+};
 
 struct StageMarker {
   std::string stage_id;
   std::string backup_id;
   std::string directory;
   std::string socket_directory;
+  // Whose copy it is: RepositoryIdentity::created_at, which no two repositories of a cluster share.
+  // 0: not known, it may be any.
+  Microseconds repository_created_at = 0;
+  StageRole role = StageRole::kStaged;
+  std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
 };
+
+// `<directory>/backup_ext_stage/stage.json`
+[[nodiscard]] std::string StageMarkerPath(const std::string& directory);
 
 [[nodiscard]] std::string EncodeStageMarker(const StageMarker& marker);
 // The marker of `directory`; nothing when it has none that can be read. Follows no link.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -66,6 +67,12 @@ GuardGroup Archive() {
 // No target: recovery ends where the WAL is cut off, at the end of the backup. `immediate` would
 // stop only at a record after that, and there is none in the backup of an idle standby. Source:
 // src/backend/access/transam/xlogrecovery.c, recoveryStopsBefore(), recoveryStopsAfter().
+constexpr std::array<std::string_view, 11> kRecoverySettings = {
+    "restore_command",          "recovery_target_name",      "recovery_target_time",
+    "recovery_target_xid",      "recovery_target_lsn",       "recovery_target",
+    "recovery_target_timeline", "recovery_target_action",    "recovery_min_apply_delay",
+    "archive_cleanup_command",  "allow_in_place_tablespaces"};
+
 GuardGroup Recovery(const BackupRecord& record, const GuardFacts& facts) {
   const uint32_t timeline = TargetTimeline(record);
   const bool by_number = timeline == 1 || facts.has_timeline_history;
@@ -170,6 +177,31 @@ uint32_t TargetTimeline(const BackupRecord& record) {
   uint32_t newest = 0;
   for (const WalRange& range : WalRangesOf(record)) newest = std::max(newest, range.timeline);
   return newest;
+}
+
+std::string RecoveringAutoConf(std::string_view origin_text, std::string_view guarded_text,
+                               std::string_view recovery_end_command) {
+  std::map<std::string, std::string> values;
+  for (const std::string_view line : LinesOf(guarded_text)) {
+    std::string name = SettingOfLine(line);
+    if (std::ranges::find(kRecoverySettings, name) != kRecoverySettings.end()) {
+      values[std::move(name)] = ValueOfLine(line);
+    }
+  }
+  // Nobody reads before recovery is over: then it needs no sizes of the origin.
+  values["hot_standby"] = "off";
+  values["recovery_end_command"] = recovery_end_command;
+  std::set<std::string> names;
+  for (const auto& [name, value] : values) names.insert(name);
+  std::string text = WithoutOurComments(WithoutSettings(origin_text, names));
+  text += fmt::format(
+      "{}for the first start only: recovers from the WAL of the backup, and onto a timeline of its "
+      "own; then the origin's own file takes the place of this one\n",
+      kCommentMark);
+  for (const auto& [name, value] : values) {
+    text += fmt::format("{} = {}\n", name, QuoteSetting(value));
+  }
+  return text;
 }
 
 std::string StageAutoConf(std::string_view origin_text, const BackupRecord& record,

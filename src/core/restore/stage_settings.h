@@ -29,4 +29,11 @@ struct GuardFacts {
 [[nodiscard]] std::string StageAutoConf(std::string_view origin_text, const BackupRecord& record,
                                         const GuardFacts& facts);
 
+// The postgresql.auto.conf with which a stage that becomes the server goes through its recovery:
+// the origin's lines but for recovery, then what `guarded_text` (of StageAutoConf()) says of
+// recovery. `recovery_end_command`: run by the server in its data directory when recovery is over.
+[[nodiscard]] std::string RecoveringAutoConf(std::string_view origin_text,
+                                             std::string_view guarded_text,
+                                             std::string_view recovery_end_command);
+
 }  // namespace backup_ext

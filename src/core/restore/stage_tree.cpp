@@ -341,12 +341,18 @@ FileDescriptor StageTree::OpenDirectory(const std::string& path) const {
   return OpenBelow(root, rest, FullPath(path));
 }
 
-void StageTree::WriteTablespacesMarker(std::string_view content) const {
-  const std::string path = fmt::format("{}/{}/stage.json", tablespaces_top_.path, kStageFolder);
-  const FileDescriptor folder =
-      OpenBelow(tablespaces_top_.fd.get(), kStageFolder, ParentDirectory(path));
+void StageTree::WriteTablespacesMarkers(std::string_view content) const {
+  for (const Top* top : Tops()) {
+    if (top != &main_ && top->claimed) WriteMarkerIn(*top, content);
+  }
+}
+
+void StageTree::WriteMarkerIn(const Top& top, std::string_view content) const {
+  const std::string path = fmt::format("{}/{}/stage.json", top.path, kStageFolder);
+  const FileDescriptor folder = OpenBelow(top.fd.get(), kStageFolder, ParentDirectory(path));
   const FileDescriptor file(openat(folder.get(), "stage.json",
                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid() && errno == EEXIST) return;
   if (!file.valid()) throw SystemError(fmt::format("create file \"{}\"", path), errno);
   WriteAll(file.get(), AsBytes(content), path);
   GiveAway(folder.get(), path);

@@ -66,8 +66,9 @@ class StageTree {
   // The mode and the owner of the top directories, last: until then only we can look inside.
   void OpenToOwner(uint32_t mode) const;
 
-  // `<directory>.tablespaces/backup_ext_stage/stage.json`. Only with tablespaces.
-  void WriteTablespacesMarker(std::string_view content) const;
+  // `backup_ext_stage/stage.json` in `<directory>.tablespaces` and in each tablespace that was
+  // placed elsewhere, unless it is there already.
+  void WriteTablespacesMarkers(std::string_view content) const;
 
   // "" is the data directory itself.
   [[nodiscard]] FileDescriptor OpenDirectory(const std::string& path) const;
@@ -96,6 +97,7 @@ class StageTree {
   [[nodiscard]] std::vector<Top*> Tops();
   [[nodiscard]] std::vector<const Top*> Tops() const;
   void TakeTop(Top* top) const;
+  void WriteMarkerIn(const Top& top, std::string_view content) const;
   void MakeTablespace(uint32_t oid);
   void AbandonTop(Top* top) const;
   void GiveAway(int fd, const std::string& path) const;

@@ -1,9 +1,10 @@
-// Where the tablespaces of an export are to be, as pg_basebackup --tablespace-mapping says it.
+// Where the tablespaces of a restore or an export are to be.
 #include "restore/tablespace_mapping.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -43,20 +44,61 @@ std::map<uint32_t, std::string> MappedTablespaces(const TablespaceMapping& mappi
   std::map<uint32_t, std::string> mapped;
   std::set<std::string> targets;
   for (const auto& [origin, target] : mapping) {
-    const auto found = std::find_if(origins.begin(), origins.end(),
-                                    [&](const auto& known) { return known.second == origin; });
+    const auto found = std::find_if(origins.begin(), origins.end(), [&](const auto& known) {
+      return known.second == origin || std::to_string(known.first) == origin;
+    });
     if (found == origins.end()) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the backup has no tablespace in directory \"{}\"", origin), {},
-                  "\"backup_ext show\" lists its tablespaces.");
+                  origin[0] == '/'
+                      ? fmt::format("the backup has no tablespace in directory \"{}\"", origin)
+                      : fmt::format("the backup has no tablespace {} to map", origin),
+                  {}, "\"backup_ext show\" lists its tablespaces.");
     }
     if (!targets.insert(target).second) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("two tablespaces are mapped to directory \"{}\"", target));
     }
-    mapped[found->first] = target;
+    if (!mapped.emplace(found->first, target).second) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("tablespace {} is mapped twice", found->first));
+    }
   }
   return mapped;
+}
+
+TablespaceMapping ParseTablespaceMap(std::string_view json) {
+  const auto refuse = [](std::string why) {
+    return Error(ErrorCode::kInvalidArgument, "invalid tablespace map", std::move(why),
+                 "Give an object, for example {\"fast\": \"/srv/fast/restored\"}: name, oid or "
+                 "directory of a tablespace, and the directory that it shall have, which must be "
+                 "empty or missing.");
+  };
+  const auto object = nlohmann::json::parse(json, nullptr, false);
+  if (!object.is_object()) throw refuse("It is not a JSON object.");
+  TablespaceMapping mapping;
+  for (const auto& [key, value] : object.items()) {
+    const bool is_oid = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
+    if (!is_oid && (key.empty() || key[0] != '/')) {
+      throw refuse(fmt::format("\"{}\" is neither an oid nor an absolute path.", key));
+    }
+    if (!value.is_string()) throw refuse(fmt::format("The place of \"{}\" is not text.", key));
+    mapping[key] = CleanDirectoryPath(value.get<std::string>());
+  }
+  return mapping;
+}
+
+void CheckTablespacePlaces(const std::string& directory,
+                           const std::map<uint32_t, std::string>& places,
+                           const std::vector<std::string>& forbidden) {
+  for (const auto& [oid, place] : places) {
+    std::vector<std::string> all = forbidden;
+    all.push_back(directory);
+    all.push_back(TablespacesDirectory(directory));
+    for (const auto& [other_oid, other] : places) {
+      if (other_oid != oid) all.push_back(other);
+    }
+    CheckTargetPlace(place, all);
+  }
 }
 
 }  // namespace backup_ext

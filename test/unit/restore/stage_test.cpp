@@ -129,7 +129,7 @@ TEST_F(StageTest, DiscardRefusesARunningServer) {
   }
   while (std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", child)) != stage_) usleep(1000);
   WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("{}\n{}\n", child, stage_)));
-  ExpectRefused("a server is running there");
+  ExpectRefused("a server is running in");
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   DiscardStage(staging_, stage_id_);
@@ -142,7 +142,7 @@ TEST_F(StageTest, DiscardRefusesASingleUserServer) {
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(stage_);
   WriteFileDurably(InStage("postmaster.pid"), AsBytes(fmt::format("-{}\n{}\n", getpid(), stage_)));
-  ExpectRefused("a server is running there");
+  ExpectRefused("a server is running in");
   std::filesystem::current_path(before);
   EXPECT_TRUE(StatLink(InStage("PG_VERSION")));
 }

@@ -1,0 +1,167 @@
+// What changes inside a stage when it becomes a server's data directory, and the way back.
+#include "restore/activated_tree.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "restore/configuration.h"
+#include "restore/owned_file.h"
+#include "restore/stage_marker.h"
+#include "restore/stage_settings.h"
+#include "restore/stage_tree.h"
+#include "restore/tablespace_links.h"
+
+namespace backup_ext {
+namespace {
+
+constexpr size_t kConfigurationLimitBytes = 64UL * 1024 * 1024;
+
+// Run by the server in its data directory.
+constexpr std::string_view kRecoveryEndCommand =
+    "mv -f backup_ext_stage/next.auto.conf postgresql.auto.conf";
+
+std::string InFolder(const std::string& directory, std::string_view name) {
+  return fmt::format("{}/{}/{}", directory, kStageFolder, name);
+}
+
+std::string OriginAutoConf(const std::string& directory) {
+  return InFolder(directory, "postgresql.auto.conf");
+}
+std::string NextAutoConf(const std::string& directory) {
+  return InFolder(directory, "next.auto.conf");
+}
+// While it is there, the guards are not in force.
+std::string GuardedAutoConf(const std::string& directory) {
+  return InFolder(directory, "guarded.auto.conf");
+}
+std::string StagedConfiguration(const std::string& directory) {
+  return InFolder(directory, "staged.postgresql.conf");
+}
+std::string ActivatedMarker(const std::string& directory) {
+  return InFolder(directory, "activated.json");
+}
+
+std::string ReadText(const std::string& path) {
+  return std::string(AsText(ReadWholeFile(path, kConfigurationLimitBytes)));
+}
+
+void Move(const std::string& from, const std::string& to) {
+  RenameDurably(from, to);
+  SyncDirectory(ParentDirectory(from));
+}
+
+void CopyIfMissing(const std::string& directory, const std::string& from, std::string_view name) {
+  const std::string to = fmt::format("{}/{}", directory, name);
+  if (from.empty() || StatLink(to)) return;
+  WriteOwnedFile(to, ReadText(JoinPath(directory, from)), directory);
+}
+
+void PutConfiguration(const std::string& directory, ConfigurationFate fate) {
+  const auto note = ReadConfigurationNote(directory);
+  if (!note) return;
+  if (fate == ConfigurationFate::kKeep) {
+    CopyIfMissing(directory, note->hba_file, "pg_hba.conf");
+    CopyIfMissing(directory, note->ident_file, "pg_ident.conf");
+    return;
+  }
+  const std::string path = directory + "/postgresql.conf";
+  if (!StatLink(StagedConfiguration(directory)) && StatLink(path)) {
+    Move(path, StagedConfiguration(directory));
+  }
+  if (fate == ConfigurationFate::kOriginal) {
+    WriteOwnedFile(path, ReadText(JoinPath(directory, note->original)), directory);
+  }
+}
+
+void MoveTablespaces(const std::string& from, const std::string& to, const std::string& directory) {
+  if (from.empty()) return;
+  if (StatLink(from) && !StatLink(to)) Move(from, to);
+  LeadTablespacesTo(directory, from, to);
+}
+
+}  // namespace
+
+void MoveTablespacesOut(const ActivationJournal& journal, const std::string& directory) {
+  MoveTablespaces(journal.tablespaces_from, journal.tablespaces_to, directory);
+}
+
+void MoveTablespacesBack(const ActivationJournal& journal, const std::string& directory) {
+  MoveTablespaces(journal.tablespaces_to, journal.tablespaces_from, directory);
+}
+
+void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
+  const std::string path = directory + "/postgresql.auto.conf";
+  const std::string origin_text = ReadText(OriginAutoConf(directory));
+  if (!StatLink(GuardedAutoConf(directory))) {
+    WriteOwnedFile(GuardedAutoConf(directory), ReadText(path), directory);
+  }
+  PutConfiguration(directory, fate);
+  if (StatLink(directory + "/recovery.signal")) {
+    WriteOwnedFile(NextAutoConf(directory), origin_text, directory);
+    WriteOwnedFile(
+        path,
+        RecoveringAutoConf(origin_text, ReadText(GuardedAutoConf(directory)), kRecoveryEndCommand),
+        directory);
+  } else {
+    WriteOwnedFile(path, origin_text, directory);
+  }
+}
+
+void GiveGuardsBack(const std::string& directory, AfterUse use) {
+  if (!StatLink(GuardedAutoConf(directory))) return;
+  const std::string path = directory + "/postgresql.auto.conf";
+  const std::string guarded_text = ReadText(GuardedAutoConf(directory));
+  const std::string text = ReadText(path);
+  const bool recovered = !StatLink(NextAutoConf(directory));
+  if (use == AfterUse::kServed && recovered && text != guarded_text) {
+    WriteOwnedFile(OriginAutoConf(directory), text, directory);
+  }
+  WriteOwnedFile(path, guarded_text, directory);
+  if (StatLink(StagedConfiguration(directory))) {
+    Move(StagedConfiguration(directory), directory + "/postgresql.conf");
+  }
+  RemoveFile(NextAutoConf(directory));
+  RemoveFile(GuardedAutoConf(directory));
+  SyncDirectory(InFolder(directory, "."));
+}
+
+void TakeMarkerAway(const std::string& directory) {
+  if (StatLink(StageMarkerPath(directory))) {
+    Move(StageMarkerPath(directory), ActivatedMarker(directory));
+  }
+}
+
+void GiveMarkerBack(const std::string& directory) {
+  if (StatLink(ActivatedMarker(directory))) {
+    Move(ActivatedMarker(directory), StageMarkerPath(directory));
+  }
+}
+
+void MarkReplaced(const ActivationJournal& journal, const std::string& directory) {
+  MakeOwnedDirectory(fmt::format("{}/{}", directory, kStageFolder), directory);
+  const StageMarker marker = {.stage_id = journal.stage_id,
+                              .backup_id = {},
+                              .directory = directory,
+                              .socket_directory = {},
+                              .repository_created_at = 0,
+                              .role = StageRole::kReplaced,
+                              .tablespaces = {}};
+  WriteOwnedFile(StageMarkerPath(directory), EncodeStageMarker(marker), directory);
+}
+
+void UnmarkReplaced(const std::string& directory) {
+  const auto marker = ReadStageMarker(directory);
+  if (!marker || marker->role != StageRole::kReplaced) return;
+  RemoveFile(StageMarkerPath(directory));
+  const std::string folder = fmt::format("{}/{}", directory, kStageFolder);
+  SyncDirectory(folder);
+  // It may be of an earlier activation, and hold more.
+  if (rmdir(folder.c_str()) == 0) SyncDirectory(directory);
+}
+
+}  // namespace backup_ext

@@ -1,0 +1,251 @@
+// A stage takes the place of a data directory, and the way back.
+#include "restore/activation.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "restore/activated_tree.h"
+#include "restore/running_server.h"
+
+namespace backup_ext {
+namespace {
+
+using StepDone = std::function<void(std::string_view)>;
+
+void Tell(const StepDone& step_done, std::string_view step) {
+  if (step_done) step_done(step);
+}
+
+// Of the directory above, which is there whatever becomes of the data directory. It ends with the
+// process.
+FileDescriptor LockAgainstOthers(const std::string& data_directory) {
+  const std::string parent = ParentDirectory(data_directory);
+  FileDescriptor fd = OpenFile(parent, O_RDONLY | O_DIRECTORY);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) throw SystemError(fmt::format("lock \"{}\"", parent), errno);
+  throw Error(ErrorCode::kLocked,
+              fmt::format("another activation is at work in directory \"{}\"", parent), "",
+              "Wait until it is done.");
+}
+
+void Rename(const std::string& from, const std::string& to) {
+  RenameDurably(from, to);
+  SyncDirectory(ParentDirectory(from));
+}
+
+// The switch: the tree with inode `wanted` gets the name of the data directory, the other one that
+// of the stage. In one step where the file system can; else by a third name, beside.
+void PutInPlace(const ActivationJournal& journal, uint64_t wanted) {
+  const std::string& data = journal.data_directory;
+  const std::string& stage = journal.stage_directory;
+  const std::string parked = data + ".backup_ext_parked";
+  if (InodeOf(data) != wanted) {
+    const std::string& source = InodeOf(parked) == wanted ? parked : stage;
+    if (InodeOf(source) != wanted) {
+      throw Error(ErrorCode::kDamaged,
+                  fmt::format("could not find the directory that is to become \"{}\"", data),
+                  fmt::format("Neither \"{}\" nor \"{}\" is the one that the journal \"{}\" names.",
+                              stage, parked, ActivationJournalPath(data)),
+                  "Put the right directory in place by hand, and remove the journal.");
+    }
+    if (InodeOf(data) != 0 && journal.old_inode != 0) {
+      if (source == stage && ExchangePaths(stage, data)) return;
+      Rename(data, parked);
+    }
+    Rename(source, data);
+  }
+  if (InodeOf(parked) != 0 && InodeOf(stage) == 0) Rename(parked, stage);
+}
+
+bool HasSwitched(const ActivationJournal& journal) {
+  return InodeOf(journal.data_directory) == journal.new_inode;
+}
+
+void FinishActivation(ActivationJournal journal, const StepDone& step_done) {
+  PutInPlace(journal, journal.new_inode);
+  Tell(step_done, "exchange");
+  if (journal.old_inode != 0) MarkReplaced(journal, journal.stage_directory);
+  Tell(step_done, "mark");
+  journal.state = ActivationState::kActivated;
+  WriteActivationJournal(journal);
+  Tell(step_done, "end");
+}
+
+// Everything back in the stage, wherever the activation stopped before its exchange.
+void RollBack(const ActivationJournal& journal) {
+  CheckNotRunning(journal.stage_directory,
+                  fmt::format("roll back the activation of stage {}", journal.stage_id));
+  if (journal.old_inode != 0) PutInPlace(journal, journal.old_inode);
+  GiveMarkerBack(journal.stage_directory);
+  GiveGuardsBack(journal.stage_directory, AfterUse::kNeverServed);
+  MoveTablespacesBack(journal, journal.stage_directory);
+  RemoveActivationJournal(journal.data_directory);
+}
+
+void FinishUndo(const ActivationJournal& journal, const StepDone& step_done) {
+  const std::string attempt = fmt::format("undo the activation of stage {}", journal.stage_id);
+  const std::string& stage = journal.stage_directory;
+  if (HasSwitched(journal)) {
+    CheckNotRunning(journal.data_directory, attempt);
+    CheckNotRunning(stage, attempt);
+    if (journal.old_inode != 0) UnmarkReplaced(stage);
+    Tell(step_done, "unmark");
+  }
+  if (journal.old_inode != 0) {
+    PutInPlace(journal, journal.old_inode);
+  } else if (HasSwitched(journal)) {
+    Rename(journal.data_directory, stage);
+  }
+  Tell(step_done, "exchange");
+  CheckNotRunning(stage, attempt);
+  GiveMarkerBack(stage);
+  Tell(step_done, "marker");
+  GiveGuardsBack(stage, AfterUse::kServed);
+  Tell(step_done, "configuration");
+  MoveTablespacesBack(journal, stage);
+  Tell(step_done, "tablespaces");
+  RemoveActivationJournal(journal.data_directory);
+  Tell(step_done, "end");
+}
+
+// What an earlier call left in the middle. The journal as it is then; nothing when it was rolled
+// back or undone.
+std::optional<ActivationJournal> Resume(const std::string& data_directory, std::string* notice) {
+  const auto journal = ReadActivationJournal(data_directory);
+  if (!journal || journal->state == ActivationState::kActivated) return journal;
+  if (journal->state == ActivationState::kUndoing) {
+    FinishUndo(*journal, {});
+    *notice =
+        fmt::format("The undo of stage {} that was interrupted is finished.", journal->stage_id);
+    return std::nullopt;
+  }
+  if (!HasSwitched(*journal)) {
+    RollBack(*journal);
+    *notice = fmt::format("The activation of stage {} that was interrupted was rolled back.",
+                          journal->stage_id);
+    return std::nullopt;
+  }
+  FinishActivation(*journal, {});
+  *notice = fmt::format("The activation of stage {} that was interrupted is finished.",
+                        journal->stage_id);
+  return ReadActivationJournal(data_directory);
+}
+
+std::string InterruptedNotice(const ActivationJournal& journal) {
+  return fmt::format(
+      "The {} of stage {} was interrupted; it will be {} first.",
+      journal.state == ActivationState::kUndoing ? "undo" : "activation", journal.stage_id,
+      journal.state == ActivationState::kUndoing || HasSwitched(journal) ? "finished"
+                                                                         : "rolled back");
+}
+
+ActivationReport ReportOf(const ActivationJournal& journal, std::vector<std::string> notices) {
+  return {journal.stage_id, journal.data_directory,
+          journal.old_inode == 0 ? std::string() : journal.stage_directory, std::move(notices)};
+}
+
+void Run(const ActivationJournal& journal, const StepDone& step_done) {
+  WriteActivationJournal(journal);
+  Tell(step_done, "journal");
+  try {
+    MoveTablespacesOut(journal, journal.stage_directory);
+    Tell(step_done, "tablespaces");
+    TakeGuardsAway(journal.stage_directory, journal.configuration);
+    Tell(step_done, "configuration");
+    TakeMarkerAway(journal.stage_directory);
+    Tell(step_done, "marker");
+    FinishActivation(journal, step_done);
+  } catch (const Error&) {
+    if (!HasSwitched(journal)) RollBack(journal);
+    throw;
+  }
+}
+
+}  // namespace
+
+ActivationReport CheckActivation(const ActivationRequest& request) {
+  const std::string data = CleanActivationPath(request.data_directory);
+  const std::string stage = CleanActivationPath(request.stage_directory);
+  const auto journal = ReadActivationJournal(data);
+  if (journal && journal->state != ActivationState::kActivated) {
+    return ReportOf(*journal, {InterruptedNotice(*journal)});
+  }
+  ActivationPlan plan = PlanActivation(stage, data, request.other_cluster);
+  return ReportOf(plan.journal, std::move(plan.notices));
+}
+
+ActivationReport Activate(const ActivationRequest& request) {
+  const std::string data = CleanActivationPath(request.data_directory);
+  const std::string stage = CleanActivationPath(request.stage_directory);
+  // Says so when there is nothing to lock.
+  if (!StatFile(ParentDirectory(data))) (void)PlanActivation(stage, data, request.other_cluster);
+  const FileDescriptor lock = LockAgainstOthers(data);
+  std::string notice;
+  const auto earlier = Resume(data, &notice);
+  if (!notice.empty() && earlier && earlier->stage_directory == stage) {
+    return ReportOf(*earlier, {std::move(notice)});
+  }
+  ActivationPlan plan = PlanActivation(stage, data, request.other_cluster);
+  if (!notice.empty()) plan.notices.insert(plan.notices.begin(), std::move(notice));
+  Run(plan.journal, request.step_done);
+  return ReportOf(plan.journal, std::move(plan.notices));
+}
+
+ActivationReport CheckUndoActivation(const std::string& data_directory) {
+  const std::string data = CleanActivationPath(data_directory);
+  const auto journal = ReadActivationJournal(data);
+  if (!journal) {
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("there is nothing to undo for data directory \"{}\"", data),
+                fmt::format("There is no journal \"{}\".", ActivationJournalPath(data)),
+                "An activation can be undone as long as its journal is there.");
+  }
+  std::vector<std::string> notices;
+  if (journal->state == ActivationState::kActivated) {
+    CheckUndo(*journal);
+  } else {
+    notices.push_back(InterruptedNotice(*journal));
+  }
+  return {journal->stage_id, data, journal->stage_directory, std::move(notices)};
+}
+
+ActivationReport UndoActivation(const std::string& data_directory, const StepDone& step_done) {
+  const std::string data = CleanActivationPath(data_directory);
+  const FileDescriptor lock = LockAgainstOthers(data);
+  ActivationReport report = CheckUndoActivation(data);
+  report.notices.clear();
+  std::string notice;
+  auto journal = Resume(data, &notice);
+  if (!notice.empty()) report.notices.push_back(std::move(notice));
+  if (!journal) return report;
+  CheckUndo(*journal);
+  journal->state = ActivationState::kUndoing;
+  WriteActivationJournal(*journal);
+  Tell(step_done, "journal");
+  FinishUndo(*journal, step_done);
+  return report;
+}
+
+std::optional<std::string> FinishInterrupted(const std::string& data_directory) {
+  const std::string data = CleanActivationPath(data_directory);
+  const auto journal = ReadActivationJournal(data);
+  if (!journal || journal->state == ActivationState::kActivated) return std::nullopt;
+  const FileDescriptor lock = LockAgainstOthers(data);
+  std::string notice;
+  (void)Resume(data, &notice);
+  return notice;
+}
+
+void MarkForNextStart(const std::string& stage_directory, const std::string& data_directory) {
+  CheckFinishedStage(stage_directory);
+  WriteNextStageMark(data_directory, stage_directory);
+}
+
+}  // namespace backup_ext
