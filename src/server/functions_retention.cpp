@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "expire/expiry.h"
 #include "store/catalog.h"
 #include "store/lock.h"
@@ -17,7 +18,6 @@
 #include "postgres_headers.h"
 #include "result_set.h"
 #include "retention_job.h"
-#include "server_facts.h"
 #include "settings.h"
 #include "stage_job.h"
 #include "timestamp.h"
