@@ -11,6 +11,8 @@
 
 #include "backup/backup_run.h"
 #include "base/file.h"
+#include "base/machine.h"
+#include "policy/pace.h"
 #include "store/catalog.h"
 #include "store/lock.h"
 #include "store/repository.h"
@@ -19,18 +21,22 @@
 #include "backup_parents.h"
 #include "cluster_state.h"
 #include "guard.h"
+#include "other_server.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "retention_job.h"
 #include "server_facts.h"
 #include "version.h"
 #include "wal_collector.h"
+#include "window_end.h"
 
 namespace backup_ext {
 namespace {
 
 constexpr uint64_t kConfigurationLimitBytes = 16 * 1024 * 1024;
 constexpr int kPauseMs = 20;
+// Nothing can be done while the server waits for its checkpoint.
+constexpr int64_t kCheckpointMarginSeconds = 300;
 
 void RequireWalLevel() {
   if (XLogIsNeeded()) return;
@@ -42,7 +48,8 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, JobSlot* slot) : facts_(facts), slot_(slot) {}
+  JobAccess(const ClusterFacts& facts, WriterLock* lock, JobSlot* slot)
+      : facts_(facts), lock_(lock), slot_(slot), window_end_(slot) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -53,7 +60,10 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    run_->SetMaxRate(CurrentSettings().max_bytes_per_second);
+    lock_->Renew();
+    const Settings settings = CurrentSettings();
+    window_end_.Look(settings.schedule);
+    run_->SetMaxRate(LowerRate(settings.max_bytes_per_second, window_end_.rate()));
     wal_->Poll(run_);
   }
 
@@ -74,7 +84,9 @@ class JobAccess : public ServerAccess {
   }
 
   const ClusterFacts& facts_;
+  WriterLock* lock_;
   JobSlot* slot_;
+  WindowEndGuard window_end_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
 };
@@ -198,11 +210,27 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
 }
 
 // The backup is there: what fails now is for the next one to do.
-void DropLeftovers(const Repository& repository, const JobSlot& slot) {
+void DropLeftovers(const Repository& repository, WriterLock* lock, const JobSlot& slot) {
   try {
-    DropInterrupted(repository, [&] { PausePoint(slot); });
+    DropInterrupted(repository, [&] {
+      PausePoint(slot);
+      lock->Renew();
+    });
   } catch (const Error& error) {
     WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
+  }
+}
+
+// That somebody else has it is no failure of the schedule: the backup that is due may be his.
+std::unique_ptr<WriterLock> LockRepository(const BackupJob& job, const Repository& repository,
+                                           JobSlot* slot) {
+  try {
+    return WriterLock::Acquire(
+        repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()),
+        [slot] { PausePoint(*slot); });
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kLocked) slot->locked_out = true;
+    throw;
   }
 }
 
@@ -242,9 +270,12 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const ClusterFacts facts = ReadClusterFacts();
   CheckLocation(location, ClusterDirectories());
   const Repository repository = OpenRepositoryOfBackup(location);
-  const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(
-      repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
-  SweepUnreferenced(repository, [slot] { PausePoint(*slot); });
+  const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
+  CheckNoOtherServer(repository, ReadCatalog(repository));
+  SweepUnreferenced(repository, [&] {
+    PausePoint(*slot);
+    lock->Renew();
+  });
   BackupRecord record = NewRecord(job, facts);
   LogStart(job, settings);
 
@@ -252,6 +283,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   ThrowIfJobMustEnd(*slot);
   slot->progress.phase = Phase::kWaitingForCheckpoint;
   HoldWal();
+  lock->RenewFor(CheckPointTimeout + kCheckpointMarginSeconds);
   BackupMode mode;
   const StartedBackup started = mode.Begin(
       "backup_ext " + job.backup_id,
@@ -265,7 +297,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);
 
-  JobAccess access(facts, slot);
+  JobAccess access(facts, lock.get(), slot);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
@@ -292,11 +324,11 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
     throw;
   }
   RememberBackup(repository, record.backup_id);
-  DropLeftovers(repository, *slot);
+  DropLeftovers(repository, lock.get(), *slot);
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   LogEnd(record);
-  ExpireAfterBackup(repository, *lock, record, slot);
+  ExpireAfterBackup(repository, lock.get(), record, slot);
   slot->progress.phase = Phase::kFinished;
 }
 

@@ -23,11 +23,13 @@
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
+#include "other_server.h"
 #include "postgres_headers.h"
 #include "result_set.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "timestamp.h"
 
 namespace backup_ext {
 namespace {
@@ -219,8 +221,35 @@ CheckResult CheckRetention(const Settings& settings) {
           "log says what stood in the way."};
 }
 
-CheckResult CheckLastBackup(const Settings& settings) {
+// The newest opening of the window, closed since or not, as the launcher saw it.
+struct WindowSeen {
+  Microseconds opened_at = 0;  // 0: it has not looked yet
+  bool is_open = false;
+};
+
+WindowSeen ViewWindow() {
+  SharedState* const shared = GetSharedState();
+  WindowSeen seen;
+  if (shared == nullptr) return seen;
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    seen.opened_at = FromTimestamp(shared->window_opened_at);
+    seen.is_open = shared->window_closes_at != 0;
+    LWLockRelease(shared->lock);
+  });
+  return seen;
+}
+
+// Two days without one are too many, but where no window asked for it.
+bool IsOverdue(Microseconds started_at) {
   constexpr Microseconds kDay = 24LL * 3600 * kMicrosecondsPerSecond;
+  if (Now() - started_at <= 2 * kDay) return false;
+  const WindowSeen window = ViewWindow();
+  if (window.opened_at == 0) return true;
+  return started_at < window.opened_at && (!window.is_open || Now() - window.opened_at > kDay);
+}
+
+CheckResult CheckLastBackup(const Settings& settings) {
   const Catalog catalog = ReadCatalog(OpenOwnRepository());
   for (const BackupRecord& record : catalog.backups) {
     if (record.state != "complete") continue;
@@ -228,8 +257,7 @@ CheckResult CheckLastBackup(const Settings& settings) {
     const std::string detail =
         fmt::format("backup {} is {:.1f} hours old", record.backup_id,
                     static_cast<double>(age) / kMicrosecondsPerSecond / 3600);
-    // A night is skipped when a backup was taken by hand less than kBackupDueAfter before it.
-    if (age <= 2 * kDay || !settings.enabled) return Ok("last_backup", detail);
+    if (!settings.enabled || !IsOverdue(record.started_at)) return Ok("last_backup", detail);
     return {"last_backup", "error", detail,
             "Look at the other rows and at the server log, or take one with SELECT backup_now()."};
   }
@@ -273,9 +301,11 @@ CheckResult CheckVerified(const Settings& settings) {
 CheckResult CheckSchedule(const Settings& settings) {
   SharedState* const shared = GetSharedState();
   int failures = 0;
+  bool was_cut_off = false;
   char text[sizeof(shared->last_automatic_error)] = "";
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
+    was_cut_off = shared->last_cut_off != 0;
     failures = shared->automatic_failures_in_a_row;
     memcpy(text, shared->last_automatic_error, sizeof(text));
     LWLockRelease(shared->lock);
@@ -285,12 +315,26 @@ CheckResult CheckSchedule(const Settings& settings) {
             "Set backup_ext.enabled to on."};
   }
   if (failures > 0) {
+    const std::string due =
+        ViewWindow().is_open ? "" : "; the window has closed, and a backup is due";
     return {"schedule", "error",
-            fmt::format("the last {} automatic backups failed: {}", failures, text),
+            fmt::format("the last {} automatic backups failed: {}{}", failures, text, due),
             "They are tried again inside the window, with growing pauses, and at once after SELECT "
             "pg_reload_conf()."};
   }
+  if (was_cut_off) {
+    return {"schedule", "warning", "the last automatic backup was ended by the end of its window",
+            "The next one goes on with it. If it happens again and again, make the window longer, "
+            "or set backup_ext.window_end to throttle or continue."};
+  }
   return Ok("schedule", "automatic backups are on");
+}
+
+// Two servers of one copied data directory.
+CheckResult CheckSharing() {
+  const Repository repository = OpenOwnRepository();
+  CheckNoOtherServer(repository, ReadCatalog(repository));
+  return Ok("other_servers", "no other server but one of its pair writes to the repository");
 }
 
 CheckResult CheckStaging(const Settings& settings) {
@@ -329,6 +373,7 @@ void RunChecks(FunctionCallInfo call) {
     AddCheck(&rows, "repository_memory", [&] { return CheckMemory(settings); });
     AddCheck(&rows, "repository_space", [&] { return CheckSpace(settings); });
     AddCheck(&rows, "catalog", CheckCatalog);
+    AddCheck(&rows, "other_servers", CheckSharing);
     AddCheck(&rows, "retention", [&] { return CheckRetention(settings); });
     AddCheck(&rows, "last_backup", [&] { return CheckLastBackup(settings); });
     AddCheck(&rows, "verified", [&] { return CheckVerified(settings); });

@@ -1,6 +1,7 @@
 // SQL: backup_expire, backup_drop, backup_pin, backup_unpin.
 #include <fmt/format.h>
 
+#include <functional>
 #include <string>
 
 #include "base/clock.h"
@@ -25,11 +26,15 @@
 namespace backup_ext {
 namespace {
 
+void ServeInterrupts() {
+  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 // Says what is in the way better than the lock's holder does, where it is a backup of ours.
 std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const char* what) {
   try {
-    return WriterLock::Acquire(repository,
-                               fmt::format("{} (PID {} on {})", what, MyProcPid, HostName()));
+    return WriterLock::Acquire(
+        repository, fmt::format("{} (PID {} on {})", what, MyProcPid, HostName()), ServeInterrupts);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kLocked) throw;
     throw Error(error.code(), "cannot remove backups now: " + error.message(), error.detail(),
@@ -37,8 +42,11 @@ std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const c
   }
 }
 
-void ServeInterrupts() {
-  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+std::function<void()> ServingInterrupts(WriterLock* lock) {
+  return [lock] {
+    ServeInterrupts();
+    lock->Renew();
+  };
 }
 
 SqlRow RowOf(const ExpiryRow& row) {
@@ -55,7 +63,8 @@ void Expire(FunctionCallInfo call, bool dry_run) {
     result = PlanExpiry(repository, settings.retention);
   } else {
     const auto lock = LockForRemoval(repository, "backup_expire()");
-    result = ExpireBackups(repository, *lock, settings.retention, ServeInterrupts);
+    const auto pause_point = ServingInterrupts(lock.get());
+    result = ExpireBackups(repository, *lock, settings.retention, pause_point);
     LogExpiry(result);
   }
   for (const ExpiryRow& row : result) rows.Add(RowOf(row));
@@ -64,7 +73,8 @@ void Expire(FunctionCallInfo call, bool dry_run) {
 void Drop(const char* backup_id, bool force) {
   const Repository repository = OpenOwnRepository();
   const auto lock = LockForRemoval(repository, "backup_drop()");
-  const std::string id = DropBackup(repository, *lock, backup_id, force, ServeInterrupts);
+  const auto pause_point = ServingInterrupts(lock.get());
+  const std::string id = DropBackup(repository, *lock, backup_id, force, pause_point);
   const char* const text = id.c_str();
   CallPostgres([&] { ereport(LOG, (errmsg("backup_ext: backup %s dropped", text))); });
 }

@@ -4,17 +4,22 @@
 // It reads the repository's catalog only while the window is open or a verify may be due, never
 // exits for good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between
 // looks, and a failed backup is retried with growing pauses.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "format/names.h"
+#include "policy/calendar.h"
 #include "policy/schedule.h"
 #include "policy/verify_schedule.h"
 #include "store/catalog.h"
+#include "store/lock.h"
 #include "store/notes.h"
 
 #include "boundary.h"
@@ -56,53 +61,55 @@ void EnterSharedState() {
   on_shmem_exit(LeaveSharedState, 0);
 }
 
-// Minute of the day in the server's time zone (setting "timezone").
-int MinuteOfDay(Microseconds now) {
-  const pg_time_t seconds = now / kMicrosecondsPerSecond;
-  int minute = 0;
-  CallPostgres([&] {
-    const struct pg_tm* const local = pg_localtime(&seconds, session_timezone);
-    if (local != nullptr) minute = local->tm_hour * 60 + local->tm_min;
-  });
-  return minute;
-}
-
-// Wrong by the hour that daylight saving moves, which only matters to a run that was cancelled in
-// that very hour.
-Microseconds OpenedAt(const Window& window, int minute_of_day, Microseconds now) {
-  constexpr Microseconds kMinute = 60 * kMicrosecondsPerSecond;
-  return now - now % kMinute - MinutesSinceOpening(window, minute_of_day) * kMinute;
-}
-
-// What was there when the shared part was last looked at. Plain data.
-struct SharedView {
-  bool backup_running = false;
-  TimestampTz last_failure = 0;
-  int failures_in_a_row = 0;
-  TimestampTz last_cancel = 0;
-  TimestampTz last_crash = 0;
-  int crashes = 0;
+// What the launcher remembers from one look to the next.
+struct Memory {
+  // Start of the newest good backup that was seen, 0: none.
+  Microseconds seen_success = 0;
+  // When the newest verify ended that was seen, 0: none; and when to look for one again, by
+  // MonotonicNow().
+  Microseconds seen_verify = 0;
+  Microseconds next_verify_look = 0;
+  // These outlive a reload.
+  std::set<Microseconds> of_another_clock;
+  std::string schedule;  // what was scheduled; empty: before the first look
+  bool runs_here = false;
+  Microseconds reported_window = 0;  // the newest opening whose failure was told
 };
 
-SharedView ViewShared() {
+void ForgetWhatWasSeen(Memory* memory) {
+  memory->seen_success = 0;
+  memory->seen_verify = 0;
+  memory->next_verify_look = 0;
+}
+
+// A window cannot have been missed before the schedule began, or before this server was the one to
+// run it.
+void WatchSchedule(const Settings& settings, bool in_recovery, Memory* memory) {
+  const char* zone = "";
+  CallPostgres([&] { zone = pg_get_timezone_name(session_timezone); });
+  std::string schedule = fmt::format(
+      "{} {} {} {} {} {}", settings.enabled, settings.repository.empty(),
+      static_cast<int>(settings.schedule.run_on), settings.schedule.timezone, zone,
+      settings.schedule.window_text);
+  const bool runs_here = WhyNotHere(settings.schedule.run_on, in_recovery).empty();
+  const bool is_first = memory->schedule.empty();
+  const bool is_moved = !is_first && schedule != memory->schedule;
+  const bool took_over = !is_first && runs_here && !memory->runs_here;
+  memory->schedule = std::move(schedule);
+  memory->runs_here = runs_here;
+  if (!is_moved && !took_over) return;
   SharedState* const shared = GetSharedState();
-  SharedView view;
   CallPostgres([&] {
-    view.backup_running = BackupIsRunning();
-    LWLockAcquire(shared->lock, LW_SHARED);
-    view.last_failure = shared->last_automatic_failure;
-    view.failures_in_a_row = shared->automatic_failures_in_a_row;
-    view.last_cancel = shared->last_automatic_cancel;
-    view.last_crash = shared->last_crash;
-    view.crashes = shared->crashes;
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    if (is_moved) shared->scheduled_since = GetCurrentTimestamp();
+    if (took_over) shared->up_since = GetCurrentTimestamp();
     LWLockRelease(shared->lock);
   });
-  return view;
 }
 
 // Start of the newest good backup that the clock allows, 0 where there is none or no repository
 // yet.
-Microseconds NewestGoodBackup(Microseconds now) {
+Microseconds NewestGoodBackup(Microseconds now, Memory* memory) {
   std::vector<Microseconds> starts;
   try {
     const Catalog catalog = ReadCatalog(OpenOwnRepository());
@@ -113,49 +120,92 @@ Microseconds NewestGoodBackup(Microseconds now) {
     // A repository that does not exist yet is made by the first backup.
     if (error.code() != ErrorCode::kNoRepository) throw;
   }
-  return NewestSuccess(starts, now);
+  return NewestSuccess(starts, now, &memory->of_another_clock);
 }
-
-// What the launcher remembers from one look to the next, until a reload.
-struct Memory {
-  // Start of the newest good backup that was seen, 0: none.
-  Microseconds seen_success = 0;
-  // When the newest verify ended that was seen, 0: none; and when to look for one again, by
-  // MonotonicNow().
-  Microseconds seen_verify = 0;
-  Microseconds next_verify_look = 0;
-};
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
 // hang, and with it every DROP DATABASE and the shutdown.
-Microseconds LastSuccess(Microseconds now, Memory* memory) {
-  const Microseconds age = now - memory->seen_success;
-  const bool still_enough = memory->seen_success > 0 && age >= 0 && age < kBackupDueAfter;
-  if (!still_enough) memory->seen_success = NewestGoodBackup(now);
+Microseconds LastSuccess(const ScheduleState& state, Memory* memory) {
+  const bool still_enough = memory->seen_success > 0 &&
+                            memory->seen_success >= state.window_opened_at &&
+                            memory->seen_success - state.now <= kBelievedFuture;
+  if (!still_enough) memory->seen_success = NewestGoodBackup(state.now, memory);
   return memory->seen_success;
 }
 
-ScheduleDecision Decide(Memory* memory) {
+// What the shared part says.
+void ViewShared(ScheduleState* state) {
+  SharedState* const shared = GetSharedState();
+  CallPostgres([&] {
+    state->backup_running = BackupIsRunning();
+    LWLockAcquire(shared->lock, LW_SHARED);
+    state->up_since = FromTimestamp(shared->up_since);
+    state->scheduled_since = FromTimestamp(shared->scheduled_since);
+    state->last_failure = FromTimestamp(shared->last_automatic_failure);
+    state->failures_of_window = shared->failures_of_window;
+    state->last_cancel = FromTimestamp(shared->last_automatic_cancel);
+    state->last_cut_off = FromTimestamp(shared->last_cut_off);
+    state->last_locked_out = FromTimestamp(shared->last_locked_out);
+    state->last_crash = FromTimestamp(shared->last_crash);
+    state->crashes = shared->crashes;
+    LWLockRelease(shared->lock);
+  });
+}
+
+void PublishWindow(const CalendarView& calendar) {
+  SharedState* const shared = GetSharedState();
+  const TimestampTz opened_at = ToTimestamp(calendar.last.opens_at);
+  const TimestampTz closes_at = calendar.open_until ? ToTimestamp(*calendar.open_until) : 0;
+  const TimestampTz opens_at = ToTimestamp(calendar.next_opens_at);
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->window_opened_at = opened_at;
+    shared->window_closes_at = closes_at;
+    shared->window_opens_at = opens_at;
+    LWLockRelease(shared->lock);
+  });
+}
+
+ScheduleState ViewSchedule(Memory* memory) {
   const Settings settings = CurrentSettings();
   ScheduleState state;
   state.enabled = settings.enabled;
   state.repository_set = !settings.repository.empty();
+  state.run_on = settings.schedule.run_on;
+  state.catch_up = settings.schedule.catch_up;
   CallPostgres([&] { state.in_recovery = RecoveryInProgress(); });
+  WatchSchedule(settings, state.in_recovery, memory);
   state.now = Now();
-  const int minute = MinuteOfDay(state.now);
-  state.window_open = IsOpen(settings.window, minute);
-  state.window_opened_at = OpenedAt(settings.window, minute, state.now);
-  const SharedView view = ViewShared();
-  state.backup_running = view.backup_running;
-  state.last_failure = FromTimestamp(view.last_failure);
-  state.failures_in_a_row = view.failures_in_a_row;
-  state.last_cancel = FromTimestamp(view.last_cancel);
-  state.last_crash = FromTimestamp(view.last_crash);
-  state.crashes = view.crashes;
-  const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
-                             state.window_open && !state.backup_running;
-  if (worth_reading) state.last_success = LastSuccess(state.now, memory);
-  return DecideAutomaticBackup(state);
+  const CalendarView calendar = ViewOwnCalendar(settings.schedule, state.now);
+  PublishWindow(calendar);
+  state.window_open = calendar.open_until.has_value();
+  state.window_opened_at = calendar.last.opens_at;
+  ViewShared(&state);
+  if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
+  return state;
+}
+
+// Without a word the night would pass for a good one until somebody looks.
+void TellFailedWindow(const ScheduleState& state, Memory* memory) {
+  if (!HasWindowFailed(state) || memory->reported_window == state.window_opened_at) return;
+  memory->reported_window = state.window_opened_at;
+  const int failures = state.failures_of_window;
+  CallPostgres([&] {
+    ereport(WARNING, (errmsg("backup_ext: the window has closed without a good backup"),
+                      errdetail("%d runs failed in it; the messages stand above.", failures),
+                      errhint("Take one with SELECT backup_now(). The schedule tries again when "
+                              "the window opens.")));
+  });
+}
+
+// Another server of the pair, or somebody's backup_expire().
+bool IsRepositoryLocked() {
+  try {
+    return IsWriterLocked(OpenOwnRepository());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoRepository) throw;
+    return false;
+  }
 }
 
 enum class Look { kFine, kFailed };
@@ -176,7 +226,7 @@ void ForgetFailurePause() {
   LWLockRelease(shared->lock);
 }
 
-void FillRequest(JobRequest* request) {
+void FillRequest(const ScheduleState& state, JobRequest* request) {
   std::memset(static_cast<void*>(request), 0, sizeof(*request));
   request->kind = JobKind::kBackup;
   const std::string backup_id = NewBackupId(Now());
@@ -186,14 +236,17 @@ void FillRequest(JobRequest* request) {
   snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
   snprintf(request->backup_kind, sizeof(request->backup_kind), "%s", "auto");
   request->fast_checkpoint = false;
+  request->window_opened_at = ToTimestamp(state.window_opened_at);
+  request->begun_in_window_at = state.window_open ? ToTimestamp(state.now) : 0;
 }
 
 VerifyState ViewVerifies(const Settings& settings, const Memory& memory) {
   SharedState* const shared = GetSharedState();
   VerifyState state;
   TimestampTz last_end = 0, last_failure = 0;
+  bool in_recovery = false;
   CallPostgres([&] {
-    state.in_recovery = RecoveryInProgress();
+    in_recovery = RecoveryInProgress();
     state.backup_running = BackupIsRunning();
     state.verify_running = VerifyIsRunning();
     LWLockAcquire(shared->lock, LW_SHARED);
@@ -202,6 +255,7 @@ VerifyState ViewVerifies(const Settings& settings, const Memory& memory) {
     state.failures_in_a_row = shared->verify_failures_in_a_row;
     LWLockRelease(shared->lock);
   });
+  state.runs_elsewhere = !WhyNotHere(settings.schedule.run_on, in_recovery).empty();
   state.interval = settings.verify_interval;
   state.now = Now();
   // What could not be remembered in the repository counts too.
@@ -261,16 +315,24 @@ void VerifyWhereDue(Memory* memory) {
 // One look at the clock and the catalog; starts a worker where a backup is due, or a verify.
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
-  const ScheduleDecision decision = Decide(memory);
+  const ScheduleState state = ViewSchedule(memory);
+  ScheduleDecision decision = DecideAutomaticBackup(state);
+  if (decision.run && IsRepositoryLocked()) {
+    decision = {.run = false, .because = "somebody else writes to the repository"};
+  }
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
+  TellFailedWindow(state, memory);
   if (!decision.run) {
     VerifyWhereDue(memory);
     return;
   }
   JobRequest request;
-  FillRequest(&request);
-  CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
+  FillRequest(state, &request);
+  CallPostgres([&] {
+    ereport(LOG, (errmsg("backup_ext: an automatic backup begins: %s", note)));
+    (void)StartJob(&request, Waiting::kNobodyWaits);
+  });
 }
 
 // A fault of one look is a warning, at a sensible pace; the next look comes anyway.
@@ -303,7 +365,7 @@ void RunLauncher(MemoryContext context) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
       ForgetFailurePause();
-      memory = {};
+      ForgetWhatWasSeen(&memory);
     }
     QueryCancelPending = false;  // there is nothing to cancel
     PlainError error;

@@ -19,11 +19,13 @@ void Report(int level, const std::string& text) {
   CallPostgresUninterrupted([&] { ereport(level, (errmsg_internal("%s", message))); });
 }
 
-void Expire(const Repository& repository, const WriterLock& lock, JobSlot* slot) {
+void Expire(const Repository& repository, WriterLock* lock, JobSlot* slot) {
   slot->progress.phase = Phase::kExpiring;
   PausePoint(*slot);  // the settings of now
-  LogExpiry(
-      ExpireBackups(repository, lock, CurrentSettings().retention, [slot] { PausePoint(*slot); }));
+  LogExpiry(ExpireBackups(repository, *lock, CurrentSettings().retention, [&] {
+    PausePoint(*slot);
+    lock->Renew();
+  }));
 }
 
 }  // namespace
@@ -39,7 +41,7 @@ void LogExpiry(const std::vector<ExpiryRow>& rows) {
   }
 }
 
-void ExpireAfterBackup(const Repository& repository, const WriterLock& lock,
+void ExpireAfterBackup(const Repository& repository, WriterLock* lock,
                        const BackupRecord& record, JobSlot* slot) noexcept {
   if (record.state != "complete") return;
   PlainError error;

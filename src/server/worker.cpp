@@ -105,7 +105,11 @@ void backup_ext_worker_main(Datum argument) {
     outcome.error = error;
     outcome.is_assumed = false;
     QueryCancelPending = false;
-    ReportPlainError(error, ERROR);
+    // What the schedule provides for is no error in the server's log.
+    const bool is_foreseen =
+        IsAutomaticBackup(*slot) && (slot->ended_with_window || slot->locked_out);
+    ReportPlainError(error, is_foreseen ? LOG : ERROR);
+    proc_exit(0);
   }
   outcome.succeeded = true;
   proc_exit(0);

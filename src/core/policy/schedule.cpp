@@ -70,8 +70,11 @@ std::string SuccessText(const ScheduleState& state) {
 }
 
 ScheduleDecision DecideOutsideOfWindow(const ScheduleState& state) {
-  if (state.last_failure > state.window_opened_at && state.failures_of_window > 0) {
+  if (HasWindowFailed(state)) {
     return Skip("the window is closed, and its backup failed: the next one takes it");
+  }
+  if (state.last_cut_off > 0 && state.last_cut_off >= state.window_opened_at) {
+    return Skip("the window is closed, and cut its backup off: the next one goes on with it");
   }
   if (PassedWhileDown(state) && !state.catch_up) {
     return Skip("the window is closed; one that was missed is not made up (backup_ext.catch_up)");
@@ -109,6 +112,11 @@ Microseconds NewestSuccess(std::span<const Microseconds> starts, Microseconds no
     }
   }
   return newest;
+}
+
+bool HasWindowFailed(const ScheduleState& state) {
+  return !state.window_open && state.failures_of_window > 0 &&
+         state.last_failure > state.window_opened_at;
 }
 
 bool NeedsLastSuccess(const ScheduleState& state) {

@@ -37,6 +37,7 @@ struct ScheduleState {
   Microseconds last_cancel = 0;   // when somebody ended an automatic run; 0: nobody did
   Microseconds last_crash = 0;    // when the server ran again after its last crash; 0: none
   int crashes = 0;                // since the server was started
+  Microseconds last_cut_off = 0;  // when a run was ended by its window; 0: none was
   // When a run found another writer in the repository; 0: none did.
   Microseconds last_locked_out = 0;
 };
@@ -54,6 +55,8 @@ struct ScheduleDecision {
 // one opens. A window that passed while the server was down is made up for outside of it
 // (`catch_up`).
 [[nodiscard]] ScheduleDecision DecideAutomaticBackup(const ScheduleState& state);
+// The window has closed, and what was tried in it has failed: the backup stays due.
+[[nodiscard]] bool HasWindowFailed(const ScheduleState& state);
 // Whether the answer depends on `last_success`: only then is the catalog worth reading.
 [[nodiscard]] bool NeedsLastSuccess(const ScheduleState& state);
 [[nodiscard]] Microseconds RetryPause(int failures_in_a_row);

@@ -185,6 +185,18 @@ TEST(Schedule, FailedWindowWaitsForTheNextOne) {
   EXPECT_TRUE(DecideAutomaticBackup(state).run);
 }
 
+TEST(Schedule, RunThatItsWindowCutOffGoesOnInTheNextOne) {
+  ScheduleState state = Ready();
+  state.window_open = false;
+  state.last_cut_off = kNow - kMinute;
+  EXPECT_FALSE(DecideAutomaticBackup(state).run);
+  EXPECT_EQ(DecideAutomaticBackup(state).because,
+            "the window is closed, and cut its backup off: the next one goes on with it");
+  state.window_open = true;
+  state.window_opened_at = kNow;
+  EXPECT_TRUE(DecideAutomaticBackup(state).run);
+}
+
 TEST(Schedule, OtherWriterIsNoFailureAndWaitedFor) {
   const Row rows[] = {
       {"just now", [](ScheduleState* s) { s->last_locked_out = kNow - kSecond; }, false,
