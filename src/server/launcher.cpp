@@ -74,6 +74,7 @@ struct Memory {
   std::string schedule;  // what was scheduled; empty: before the first look
   bool runs_here = false;
   Microseconds reported_window = 0;  // the newest opening whose failure was told
+  Microseconds looked_at = 0;        // by the clock
 };
 
 void ForgetWhatWasSeen(Memory* memory) {
@@ -136,13 +137,14 @@ Microseconds LastSuccess(const ScheduleState& state, Memory* memory) {
 // What the shared part says.
 void ViewShared(ScheduleState* state) {
   SharedState* const shared = GetSharedState();
+  const TimestampTz window = ToTimestamp(state->window_opened_at);
   CallPostgres([&] {
     state->backup_running = BackupIsRunning();
     LWLockAcquire(shared->lock, LW_SHARED);
     state->up_since = FromTimestamp(shared->up_since);
     state->scheduled_since = FromTimestamp(shared->scheduled_since);
     state->last_failure = FromTimestamp(shared->last_automatic_failure);
-    state->failures_of_window = shared->failures_of_window;
+    if (shared->failed_window == window) state->failures_of_window = shared->failures_of_window;
     state->last_cancel = FromTimestamp(shared->last_automatic_cancel);
     state->last_cut_off = FromTimestamp(shared->last_cut_off);
     state->last_locked_out = FromTimestamp(shared->last_locked_out);
@@ -166,6 +168,14 @@ void PublishWindow(const CalendarView& calendar) {
   });
 }
 
+// Now their times are in the future; when the window opens they may not be any more.
+void MarkBackupsOfAnotherClock(const ScheduleState& state, Memory* memory) {
+  constexpr Microseconds kStep = 60 * kMicrosecondsPerSecond;
+  const bool went_back = state.now < memory->looked_at - kStep;
+  if (went_back && state.repository_set) memory->seen_success = NewestGoodBackup(state.now, memory);
+  memory->looked_at = state.now;
+}
+
 ScheduleState ViewSchedule(Memory* memory) {
   const Settings settings = CurrentSettings();
   ScheduleState state;
@@ -181,6 +191,7 @@ ScheduleState ViewSchedule(Memory* memory) {
   state.window_open = calendar.open_until.has_value();
   state.window_opened_at = calendar.last.opens_at;
   ViewShared(&state);
+  MarkBackupsOfAnotherClock(state, memory);
   if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
   return state;
 }

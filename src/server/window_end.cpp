@@ -10,7 +10,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kLookPause = kMicrosecondsPerSecond;
+constexpr Microseconds kLookPause = kMicrosecondsPerSecond / 5;
 
 bool IsCopying(Phase phase) {
   return phase == Phase::kWaitingForCheckpoint || phase == Phase::kEstimating ||
@@ -47,7 +47,8 @@ void WindowEndGuard::Look(const ScheduleSettings& settings) {
 uint64_t WindowEndGuard::RateOf(const Opening& window, Microseconds next_opens_at,
                                 Microseconds now) const {
   const Progress& progress = slot_->progress;
-  if (progress.phase != Phase::kCopying) return 0;
+  // Nothing is read yet, and when it is the next look may be a moment away.
+  if (progress.phase != Phase::kCopying) return kLeastPacedRate;
   const uint64_t total = progress.bytes_total;
   const uint64_t done = progress.bytes_done;
   return PacedRate({.now = now,

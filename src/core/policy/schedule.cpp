@@ -115,8 +115,7 @@ Microseconds NewestSuccess(std::span<const Microseconds> starts, Microseconds no
 }
 
 bool HasWindowFailed(const ScheduleState& state) {
-  return !state.window_open && state.failures_of_window > 0 &&
-         state.last_failure > state.window_opened_at;
+  return !state.window_open && state.failures_of_window > 0;
 }
 
 bool NeedsLastSuccess(const ScheduleState& state) {

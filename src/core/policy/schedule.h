@@ -33,7 +33,7 @@ struct ScheduleState {
   Microseconds scheduled_since = 0;
   Microseconds last_success = 0;  // start of the newest good backup, NewestSuccess(); 0: none
   Microseconds last_failure = 0;  // end of the newest failed automatic run; 0: none
-  int failures_of_window = 0;     // in a row, of this opening
+  int failures_of_window = 0;     // in a row, of the runs that this opening asked for
   Microseconds last_cancel = 0;   // when somebody ended an automatic run; 0: nobody did
   Microseconds last_crash = 0;    // when the server ran again after its last crash; 0: none
   int crashes = 0;                // since the server was started

@@ -180,8 +180,9 @@ TEST(Schedule, FailedWindowWaitsForTheNextOne) {
   EXPECT_EQ(DecideAutomaticBackup(state).because,
             "the window is closed, and its backup failed: the next one takes it");
   state.window_open = true;
-  state.window_opened_at = kNow + kDay;
-  state.now = kNow + kDay;
+  state.window_opened_at = kNow + kMinute;
+  state.now = kNow + kMinute;
+  state.failures_of_window = 0;
   EXPECT_TRUE(DecideAutomaticBackup(state).run);
 }
 
