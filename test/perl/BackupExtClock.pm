@@ -1,5 +1,6 @@
 # Servers whose time of day is what the test says. It can be moved while they run; the monotonic clock
-# and the times of files stay as they are. test/clock/clock.c does it.
+# and the times of files stay as they are, so a day that lies before these makes every backup read all
+# files. test/clock/clock.c does it.
 #
 #   use BackupExtClock;
 #   set_clock('2026-03-29 00:59:30');          # UTC; it goes on from there

@@ -19,18 +19,19 @@ my $node = BackupExtTest::new_node('main', no_start => 1,
 	});
 my $started = qr/LOG:  backup_ext: backup \S+ started: trigger schedule/;
 my $made_up = qr/LOG:  backup_ext: an automatic backup begins: the window that opened \S+ h \S+ min ago was missed/;
+# After the times of the files, which are those of the machine.
 my $night = 1;
 
 sub next_night
 {
 	my ($time) = @_;
-	return sprintf('2026-06-%02d %s', ++$night, $time);
+	return sprintf('2031-06-%02d %s', ++$night, $time);
 }
 
 sub same_night
 {
 	my ($time) = @_;
-	return sprintf('2026-06-%02d %s', $night, $time);
+	return sprintf('2031-06-%02d %s', $night, $time);
 }
 
 # Down from before the window to the given time of the next night.
@@ -57,7 +58,7 @@ sub schedule_row
 #
 # The server was down.
 #
-set_clock('2026-06-01 01:00:00');
+set_clock('2031-06-01 01:00:00');
 start_with_clock($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION backup_ext');
 my $position = restart_at('09:00:00');

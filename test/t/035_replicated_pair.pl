@@ -18,8 +18,9 @@ my $primary = BackupExtTest::new_node('primary', no_start => 1,
 		'backup_ext.retention' => '1000 days',
 		'backup_ext.window' => '02:00-05:00'
 	});
+# After the times of the files, which are those of the machine.
 my $night = 0;
-set_clock('2026-06-01 01:00:00');
+set_clock('2031-06-01 01:00:00');
 start_with_clock($primary);
 $primary->safe_psql('postgres', 'CREATE EXTENSION backup_ext');
 $primary->safe_psql('postgres', 'CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i');
@@ -39,7 +40,7 @@ sub new_standby
 sub night_begins
 {
 	my (@nodes) = @_;
-	set_clock(sprintf('2026-06-%02d 02:00:10', ++$night), @nodes);
+	set_clock(sprintf('2031-06-%02d 02:00:10', ++$night), @nodes);
 	return;
 }
 
@@ -61,6 +62,8 @@ my $finished = qr/LOG:  backup_ext: backup \S+ finished/;
 sub finished_by
 {
 	my ($node) = @_;
+	# The list has it before the log does.
+	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()') or die 'it does not end';
 	return count_in_log($node, $finished);
 }
 
