@@ -26,6 +26,7 @@
 #include "postgres_headers.h"
 #include "retention_job.h"
 #include "server_facts.h"
+#include "timestamp.h"
 #include "version.h"
 #include "wal_collector.h"
 #include "window_end.h"
@@ -234,6 +235,25 @@ std::unique_ptr<WriterLock> LockRepository(const BackupJob& job, const Repositor
   }
 }
 
+// Two servers may look at the same moment; the second one gets the lock when the first has finished.
+// Only a backup that came while this one was about to begin: older ones the launcher has judged.
+void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot* slot) {
+  constexpr Microseconds kClocksDiffer = 600 * kMicrosecondsPerSecond;
+  if (job.window_opened_at == 0) return;
+  const Microseconds asked_at = FromTimestamp(slot->started_at);
+  for (const BackupRecord& record : catalog.backups) {
+    const bool is_own = record.host == HostName() && record.data_directory == DataDir;
+    if (is_own || record.state != "complete" || record.started_at < job.window_opened_at ||
+        record.finished_at < asked_at - kClocksDiffer) {
+      continue;
+    }
+    slot->locked_out = true;
+    throw Error(ErrorCode::kLocked,
+                fmt::format("the backup of this window was taken by another server: {}",
+                            record.backup_id));
+  }
+}
+
 // Everything between the beginning of backup mode and the commit.
 void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun* run,
              JobAccess* access, WalCollector* wal, BackupMode* mode, BackupRecord* record,
@@ -271,7 +291,9 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   CheckLocation(location, ClusterDirectories());
   const Repository repository = OpenRepositoryOfBackup(location);
   const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
-  CheckNoOtherServer(repository, ReadCatalog(repository));
+  const Catalog catalog = ReadCatalog(repository);
+  CheckNoOtherServer(repository, catalog);
+  ThrowIfTakenMeanwhile(job, catalog, slot);
   SweepUnreferenced(repository, [&] {
     PausePoint(*slot);
     lock->Renew();

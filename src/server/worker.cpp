@@ -9,6 +9,7 @@
 #include "postgres_headers.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "timestamp.h"
 #include "verify_job.h"
 #include "wal_collector.h"
 
@@ -57,7 +58,8 @@ void RunJob(JobSlot* slot) {
              .label = request.label,
              .trigger = request.trigger,
              .kind = request.backup_kind,
-             .fast_checkpoint = request.fast_checkpoint},
+             .fast_checkpoint = request.fast_checkpoint,
+             .window_opened_at = FromTimestamp(request.window_opened_at)},
             slot);
 }
 

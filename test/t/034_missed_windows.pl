@@ -91,12 +91,16 @@ is(count_backups(), 3, 'switched on after the window: none is taken');
 #
 # What happens to a run that is going on when its window closes. Rows that do not compress.
 #
-$node->safe_psql('postgres', q{
-	CREATE TABLE big (i int, b bytea);
-	ALTER TABLE big ALTER b SET STORAGE EXTERNAL;
-	INSERT INTO big SELECT i, (SELECT string_agg(decode(md5(random()::text || i || j), 'hex'), '')
-		FROM generate_series(1, 120) j) FROM generate_series(1, 90000) i;
-	CHECKPOINT});
+# An interrupted run keeps whole files, so there are several.
+foreach my $table (map { "big_$_" } 1 .. 6)
+{
+	$node->safe_psql('postgres', qq{
+		CREATE TABLE $table (i int, b bytea);
+		ALTER TABLE $table ALTER b SET STORAGE EXTERNAL;
+		INSERT INTO $table SELECT i, (SELECT string_agg(decode(md5(random()::text || i || j), 'hex'), '')
+			FROM generate_series(1, 120) j) FROM generate_series(1, 15000) i});
+}
+$node->safe_psql('postgres', 'CHECKPOINT');
 
 sub copies_at
 {

@@ -15,6 +15,7 @@ my $primary = BackupExtTest::new_node('primary', no_start => 1,
 		timezone => 'UTC',
 		autovacuum => 'off',
 		'backup_ext.enabled' => 'on',
+		'backup_ext.catch_up' => 'off',
 		'backup_ext.retention' => '1000 days',
 		'backup_ext.window' => '02:00-05:00'
 	});
@@ -33,7 +34,7 @@ sub new_standby
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init_from_backup($of, $backup, has_streaming => 1);
 	start_with_clock($node);
-	$of->wait_for_catchup($node, 'replay', $of->lsn('insert'));
+	$of->wait_for_catchup($node, 'replay', $of->lsn('flush'));
 	return $node;
 }
 
@@ -100,6 +101,7 @@ is($_->safe_psql('postgres', q{SELECT count(*) FROM backup_check() WHERE name = 
 #
 configure($_, 'backup_ext.run_on' => 'primary') foreach $primary, $standby;
 configure($primary, 'backup_ext.max_rate' => '1MB');
+$primary->safe_psql('postgres', 'CREATE TABLE u AS SELECT i, md5(i::text) FROM generate_series(1, 500000) i');
 night_begins($primary, $standby);
 ok($primary->poll_query_until('postgres', q{SELECT phase = 'copying files' FROM backup_progress()}),
 	'a backup of the primary runs');
@@ -123,6 +125,7 @@ BackupExtTest::stop_stage($copy);
 start_with_clock($primary);
 night_begins($primary, $standby);
 has_backups(5, 'the new primary goes on', $standby);
+is(finished_by($standby), 3, 'with one backup a night');
 ok($primary->poll_query_until('postgres',
 		q{SELECT detail LIKE '%is used by another server of this cluster%' FROM backup_check() WHERE name = 'other_servers'}),
 	'backup_check() of the old primary says what is wrong');

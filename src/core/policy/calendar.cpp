@@ -51,6 +51,12 @@ std::optional<Opening> OpeningOn(const Window& window, const Zone& zone, int64_t
   return Opening{opens_at * kMicrosecondsPerSecond, closes_at * kMicrosecondsPerSecond};
 }
 
+// Counts from 1970-01-01.
+int64_t LocalDay(const Zone& zone, Microseconds time) {
+  const int64_t seconds = FloorDivide(time, kMicrosecondsPerSecond);
+  return FloorDivide(seconds + zone.OffsetAt(seconds), kDay);
+}
+
 // The newest opening of one window at or before `now`.
 std::optional<Opening> LastOpening(const Window& window, const Zone& zone, int64_t today,
                                    Microseconds now) {
@@ -73,8 +79,7 @@ std::optional<Opening> NextOpening(const Window& window, const Zone& zone, int64
 }  // namespace
 
 CalendarView ViewCalendar(std::span<const Window> windows, const Zone& zone, Microseconds now) {
-  const int64_t seconds = FloorDivide(now, kMicrosecondsPerSecond);
-  const int64_t today = FloorDivide(seconds + zone.OffsetAt(seconds), kDay);
+  const int64_t today = LocalDay(zone, now);
   CalendarView view;
   view.last.opens_at = std::numeric_limits<Microseconds>::min();
   view.next_opens_at = std::numeric_limits<Microseconds>::max();
@@ -93,6 +98,23 @@ CalendarView ViewCalendar(std::span<const Window> windows, const Zone& zone, Mic
     }
   }
   return view;
+}
+
+std::vector<Opening> OpeningsAround(std::span<const Window> windows, const Zone& zone,
+                                    Microseconds now) {
+  constexpr Microseconds kAhead = 8 * kDay * kMicrosecondsPerSecond;
+  const int64_t today = LocalDay(zone, now);
+  std::vector<Opening> openings;
+  for (const Window& window : windows) {
+    const std::optional<Opening> last = LastOpening(window, zone, today, now);
+    if (last) openings.push_back(*last);
+    for (auto next = NextOpening(window, zone, today, now); next && next->opens_at < now + kAhead;
+         next = NextOpening(window, zone, LocalDay(zone, next->opens_at), next->opens_at)) {
+      openings.push_back(*next);
+    }
+  }
+  std::ranges::sort(openings, {}, &Opening::opens_at);
+  return openings;
 }
 
 }  // namespace backup_ext

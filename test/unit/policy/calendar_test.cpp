@@ -115,6 +115,19 @@ TEST(Calendar, OverlappingWindowsCloseWithTheLast) {
   EXPECT_EQ(UtcText(view.next_opens_at), "2026-12-04 22:00:00");
 }
 
+TEST(Calendar, ListsTheOpeningsOfAWeek) {
+  const SystemZone zone("Europe/Berlin");
+  const auto windows = Windows("Sun 02:15-02:45, Mon 04:00-05:00");
+  std::vector<std::string> found;
+  for (const Opening& opening : OpeningsAround(windows, zone, Utc("2026-03-28 12:00:00"))) {
+    found.push_back(UtcText(opening.opens_at));
+  }
+  const std::vector<std::string> expected = {"2026-03-22 01:15:00", "2026-03-23 03:00:00",
+                                             "2026-03-29 01:00:00", "2026-03-30 02:00:00",
+                                             "2026-04-05 00:15:00"};
+  EXPECT_EQ(found, expected);
+}
+
 TEST(Calendar, ZonesOfTheTestsMoveTheirClocks) {
   EXPECT_GT(SystemZone("Europe/Berlin").changes(), 30U);
   EXPECT_GT(SystemZone("America/Los_Angeles").changes(), 30U);
