@@ -15,6 +15,14 @@ ALTER SYSTEM SET backup_ext.staging_directory = 'relative';
 ALTER SYSTEM SET backup_ext."window" = '25:00-05:00';
 ALTER SYSTEM SET backup_ext."window" = '02:00';
 ALTER SYSTEM SET backup_ext."window" = '02:00-02:00';
+ALTER SYSTEM SET backup_ext."window" = 'Mon-Fry 02:00-05:00';
+ALTER SYSTEM SET backup_ext."window" = 'Mon-Fri 02:00-05:00, Sat,Sun';
+ALTER SYSTEM SET backup_ext."window" = 'Mon-Fri 02:00-05:00, Sat,Sun 00:00-8:00';
+ALTER SYSTEM SET backup_ext.timezone = 'Europe/Berlyn';
+ALTER SYSTEM SET backup_ext.timezone = 'right/Europe/Berlin';
+ALTER SYSTEM SET backup_ext.window_end = 'stop';
+ALTER SYSTEM SET backup_ext.run_on = 'secondary';
+ALTER SYSTEM SET backup_ext.catch_up = 'perhaps';
 ALTER SYSTEM SET backup_ext.compression_level = 0;
 ALTER SYSTEM SET backup_ext.compression_level = 20;
 ALTER SYSTEM SET backup_ext.workers = -1;
@@ -37,7 +45,10 @@ ALTER SYSTEM SET backup_ext.enabled = 'perhaps';
 ALTER SYSTEM SET backup_ext.no_such_setting = 1;
 SET backup_ext.workers = 2;
 
-ALTER SYSTEM SET backup_ext."window" = '22:30-04:00';
+ALTER SYSTEM SET backup_ext."window" = 'Mon-Fri 22:30-04:00, Sat,Sun 00:00-08:00';
+ALTER SYSTEM SET backup_ext.timezone = 'Europe/Berlin';
+ALTER SYSTEM SET backup_ext.window_end = 'throttle';
+ALTER SYSTEM SET backup_ext.run_on = 'any';
 ALTER SYSTEM SET backup_ext.max_rate = '100MB';
 ALTER SYSTEM SET backup_ext.enabled = off;
 ALTER SYSTEM SET backup_ext.retention = '12 hours';
@@ -45,10 +56,14 @@ ALTER SYSTEM SET backup_ext.retention_keep = 7;
 ALTER SYSTEM SET backup_ext.full_interval = 0;
 SELECT name, setting, applied, error FROM pg_file_settings
  WHERE name IN ('backup_ext.window', 'backup_ext.max_rate', 'backup_ext.retention',
-                'backup_ext.full_interval') ORDER BY name COLLATE "C";
+                'backup_ext.full_interval', 'backup_ext.timezone', 'backup_ext.window_end',
+                'backup_ext.run_on') ORDER BY name COLLATE "C";
 ALTER SYSTEM SET backup_ext.event_command = 'cat > /dev/null';
 ALTER SYSTEM RESET backup_ext.event_command;
 ALTER SYSTEM RESET backup_ext."window";
+ALTER SYSTEM RESET backup_ext.timezone;
+ALTER SYSTEM RESET backup_ext.window_end;
+ALTER SYSTEM RESET backup_ext.run_on;
 ALTER SYSTEM RESET backup_ext.max_rate;
 ALTER SYSTEM RESET backup_ext.enabled;
 ALTER SYSTEM RESET backup_ext.retention;

@@ -11,6 +11,8 @@
 
 #include "backup/backup_run.h"
 #include "base/file.h"
+#include "base/machine.h"
+#include "policy/pace.h"
 #include "store/catalog.h"
 #include "store/lock.h"
 #include "store/repository.h"
@@ -19,6 +21,7 @@
 #include "backup_parents.h"
 #include "cluster_state.h"
 #include "guard.h"
+#include "other_server.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "progress_meter.h"
@@ -26,14 +29,18 @@
 #include "retention_job.h"
 #include "server_facts.h"
 #include "throttle.h"
+#include "timestamp.h"
 #include "version.h"
 #include "wal_collector.h"
+#include "window_end.h"
 
 namespace backup_ext {
 namespace {
 
 constexpr uint64_t kConfigurationLimitBytes = 16 * 1024 * 1024;
 constexpr int kPauseMs = 20;
+// Nothing can be done while the server waits for its checkpoint.
+constexpr int64_t kCheckpointMarginSeconds = 300;
 
 void RequireWalLevel() {
   if (XLogIsNeeded()) return;
@@ -45,8 +52,8 @@ void RequireWalLevel() {
 // What the core asks of the server while it copies.
 class JobAccess : public ServerAccess {
  public:
-  JobAccess(const ClusterFacts& facts, JobSlot* slot, Throttle::Manners manners)
-      : facts_(facts), slot_(slot), throttle_(slot, manners) {}
+  JobAccess(const ClusterFacts& facts, WriterLock* lock, JobSlot* slot, Throttle::Manners manners)
+      : facts_(facts), lock_(lock), slot_(slot), throttle_(slot, manners), window_end_(slot) {}
 
   void Attach(BackupRun* run, WalCollector* wal) {
     run_ = run;
@@ -57,7 +64,10 @@ class JobAccess : public ServerAccess {
     wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
-    run_->SetMaxRate(throttle_.Limit(CurrentSettings().max_bytes_per_second));
+    lock_->Renew();
+    const Settings settings = CurrentSettings();
+    window_end_.Look(settings.schedule);
+    run_->SetMaxRate(throttle_.Limit(settings.max_bytes_per_second, window_end_.rate()));
     wal_->Poll(run_);
   }
 
@@ -78,8 +88,10 @@ class JobAccess : public ServerAccess {
   }
 
   const ClusterFacts& facts_;
+  WriterLock* lock_;
   JobSlot* slot_;
   Throttle throttle_;
+  WindowEndGuard window_end_;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
 };
@@ -219,11 +231,46 @@ BackupRecord NewRecord(const BackupJob& job, const ClusterFacts& facts) {
 }
 
 // The backup is there: what fails now is for the next one to do.
-void DropLeftovers(const Repository& repository, JobSlot& slot) {
+void DropLeftovers(const Repository& repository, WriterLock* lock, JobSlot& slot) {
   try {
-    DropInterrupted(repository, [&] { PausePoint(slot); });
+    DropInterrupted(repository, [&] {
+      PausePoint(slot);
+      lock->Renew();
+    });
   } catch (const Error& error) {
     WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
+  }
+}
+
+// That somebody else has it is no failure of the schedule: the backup that is due may be his.
+std::unique_ptr<WriterLock> LockRepository(const BackupJob& job, const Repository& repository,
+                                           JobSlot* slot) {
+  try {
+    return WriterLock::Acquire(
+        repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()),
+        [slot] { PausePoint(*slot); });
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kLocked) slot->locked_out = true;
+    throw;
+  }
+}
+
+// Two servers may look at the same moment; the second one gets the lock when the first has finished.
+// Only a backup that came while this one was about to begin: older ones the launcher has judged.
+void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot* slot) {
+  constexpr Microseconds kClocksDiffer = 600 * kMicrosecondsPerSecond;
+  if (job.window_opened_at == 0) return;
+  const Microseconds asked_at = FromTimestamp(slot->started_at);
+  for (const BackupRecord& record : catalog.backups) {
+    const bool is_own = record.host == HostName() && record.data_directory == DataDir;
+    if (is_own || record.state != "complete" || record.started_at < job.window_opened_at ||
+        record.finished_at < asked_at - kClocksDiffer) {
+      continue;
+    }
+    slot->locked_out = true;
+    throw Error(ErrorCode::kLocked,
+                fmt::format("the backup of this window was taken by another server: {}",
+                            record.backup_id));
   }
 }
 
@@ -265,9 +312,14 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const ClusterFacts facts = ReadClusterFacts();
   CheckLocation(location, ClusterDirectories());
   const Repository repository = OpenRepositoryOfBackup(location);
-  const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(
-      repository, fmt::format("backup {} (PID {} on {})", job.backup_id, MyProcPid, HostName()));
-  SweepUnreferenced(repository, [slot] { PausePoint(*slot); });
+  const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
+  const Catalog catalog = ReadCatalog(repository);
+  CheckNoOtherServer(repository, catalog);
+  ThrowIfTakenMeanwhile(job, catalog, slot);
+  SweepUnreferenced(repository, [&] {
+    PausePoint(*slot);
+    lock->Renew();
+  });
   BackupRecord record = NewRecord(job, facts);
 
   // Cancelled before this process had taken its slot: no signal was sent then.
@@ -275,6 +327,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   slot->progress.Enter(Phase::kWaitingForCheckpoint);
   MirrorProgress(*slot);
   HoldWal();
+  lock->RenewFor(CheckPointTimeout + kCheckpointMarginSeconds);
   BackupMode mode;
   const StartedBackup started = mode.Begin(
       "backup_ext " + job.backup_id,
@@ -290,7 +343,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
 
   // Somebody waits for a restore, and for its safety backup before it.
   const bool is_urgent = job.trigger == "safety";
-  JobAccess access(facts, slot,
+  JobAccess access(facts, lock.get(), slot,
                    is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
@@ -319,12 +372,12 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
     throw;
   }
   RememberBackup(repository, record.backup_id);
-  DropLeftovers(repository, *slot);
+  DropLeftovers(repository, lock.get(), *slot);
   WarnOf(run.warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   LogEnd(record);
   KeepFigures(record, slot);
-  ExpireAfterBackup(repository, *lock, record, slot);
+  ExpireAfterBackup(repository, lock.get(), record, slot);
   slot->progress.Enter(Phase::kFinished);
 }
 

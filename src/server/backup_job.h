@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "base/clock.h"
+
 #include "settings.h"
 #include "shared_state.h"
 
@@ -14,6 +16,8 @@ struct BackupJob {
   std::string trigger;
   std::string kind = "auto";  // "full", "incremental"
   bool fast_checkpoint = true;
+  // Of the schedule only, else 0: the opening of the window that asked for it.
+  Microseconds window_opened_at = 0;
 };
 
 // Takes one backup; in a worker process of its own. Throws Error or PostgresError; then nothing of

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "store/catalog.h"
 #include "store/notes.h"
 #include "store/suspects.h"

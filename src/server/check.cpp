@@ -23,12 +23,14 @@
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
+#include "other_server.h"
 #include "postgres_headers.h"
 #include "promise_watch.h"
 #include "result_set.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "timestamp.h"
 
 namespace backup_ext {
 namespace {
@@ -274,9 +276,11 @@ CheckResult CheckVerified(const Settings& settings) {
 CheckResult CheckSchedule(const Settings& settings) {
   SharedState* const shared = GetSharedState();
   int failures = 0;
+  bool was_cut_off = false;
   char text[sizeof(shared->last_automatic_error)] = "";
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
+    was_cut_off = shared->last_cut_off != 0;
     failures = shared->automatic_failures_in_a_row;
     memcpy(text, shared->last_automatic_error, sizeof(text));
     LWLockRelease(shared->lock);
@@ -286,12 +290,26 @@ CheckResult CheckSchedule(const Settings& settings) {
             "Set backup_ext.enabled to on."};
   }
   if (failures > 0) {
+    const std::string due =
+        ViewWindow().is_open ? "" : "; the window has closed, and a backup is due";
     return {"schedule", "error",
-            fmt::format("the last {} automatic backups failed: {}", failures, text),
+            fmt::format("the last {} automatic backups failed: {}{}", failures, text, due),
             "They are tried again inside the window, with growing pauses, and at once after SELECT "
             "pg_reload_conf()."};
   }
+  if (was_cut_off) {
+    return {"schedule", "warning", "the last automatic backup was ended by the end of its window",
+            "The next one goes on with it. If it happens again and again, make the window longer, "
+            "or set backup_ext.window_end to throttle or continue."};
+  }
   return Ok("schedule", "automatic backups are on");
+}
+
+// Two servers of one copied data directory.
+CheckResult CheckSharing() {
+  const Repository repository = OpenOwnRepository();
+  CheckNoOtherServer(repository, ReadCatalog(repository));
+  return Ok("other_servers", "no other server but one of its pair writes to the repository");
 }
 
 CheckResult CheckStaging(const Settings& settings) {
@@ -330,6 +348,7 @@ void RunChecks(FunctionCallInfo call) {
     AddCheck(&rows, "repository_memory", [&] { return CheckMemory(settings); });
     AddCheck(&rows, "repository_space", [&] { return CheckSpace(settings); });
     AddCheck(&rows, "catalog", CheckCatalog);
+    AddCheck(&rows, "other_servers", CheckSharing);
     AddCheck(&rows, "retention", [&] { return CheckRetention(settings); });
     AddCheck(&rows, "last_backup", [&] { return CheckLastBackup(settings); });
     AddCheck(&rows, "verified", [&] { return CheckVerified(settings); });

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "cluster/control_file.h"
 #include "format/names.h"
 #include "restore/stage_marker.h"
@@ -122,17 +123,6 @@ Repository OpenRepositoryOfBackup(const std::string& location) {
   }
   ThrowIfRepositoryIsMissed(location);
   return Repository::OpenOrCreate(location, owner);
-}
-
-std::string BootId() {
-  try {
-    const Bytes text = ReadWholeFile("/proc/sys/kernel/random/boot_id", 100);
-    std::string id(AsText(text));
-    while (!id.empty() && id.back() == '\n') id.pop_back();
-    return id;
-  } catch (const Error&) {
-    return {};
-  }
 }
 
 void ForgetTimesAfterCrash() noexcept {

@@ -41,9 +41,6 @@ void ForgetTimesAfterCrash() noexcept;
 // failure is a WARNING: the backup is good without.
 void RememberBackup(const Repository& repository, const std::string& backup_id);
 
-// Of this run of the machine; empty where the kernel does not tell.
-[[nodiscard]] std::string BootId();
-
 // What the server does from now on is not all in its WAL (wal_level = minimal): no earlier backup
 // can be the parent of a later one. A failure is a WARNING.
 void ForgetBackups();

@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "expire/expiry.h"
 #include "format/names.h"
 #include "store/catalog.h"
@@ -22,7 +24,6 @@
 #include "reported_run.h"
 #include "result_set.h"
 #include "retention_job.h"
-#include "server_facts.h"
 #include "settings.h"
 #include "stage_job.h"
 #include "timestamp.h"
@@ -30,11 +31,15 @@
 namespace backup_ext {
 namespace {
 
+void ServeInterrupts() {
+  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 // Says what is in the way better than the lock's holder does, where it is a backup of ours.
 std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const char* what) {
   try {
-    return WriterLock::Acquire(repository,
-                               fmt::format("{} (PID {} on {})", what, MyProcPid, HostName()));
+    return WriterLock::Acquire(
+        repository, fmt::format("{} (PID {} on {})", what, MyProcPid, HostName()), ServeInterrupts);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kLocked) throw;
     throw Error(error.code(), "cannot remove backups now: " + error.message(), error.detail(),
@@ -42,8 +47,11 @@ std::unique_ptr<WriterLock> LockForRemoval(const Repository& repository, const c
   }
 }
 
-void ServeInterrupts() {
-  CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
+std::function<void()> ServingInterrupts(WriterLock* lock) {
+  return [lock] {
+    ServeInterrupts();
+    lock->Renew();
+  };
 }
 
 SqlRow RowOf(const ExpiryRow& row) {
@@ -69,8 +77,9 @@ std::vector<ExpiryRow> Expire(JobSlot* slot) {
   const Repository repository = OpenOwnRepository();
   RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_expire()");
+  const auto pause_point = ServingInterrupts(lock.get());
   std::vector<ExpiryRow> result = ExpireBackups(repository, *lock, CurrentSettings().retention,
-                                                ServeInterrupts, &slot->progress);
+                                                pause_point, &slot->progress);
   LogExpiry(result);
   slot->figures.freed_bytes = FreedBytes(result);
   return result;
@@ -103,7 +112,8 @@ void Drop(const char* backup_id, bool force) {
   const Repository repository = OpenOwnRepository();
   RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_drop()");
-  const std::string id = DropBackup(repository, *lock, backup_id, force, ServeInterrupts);
+  const auto pause_point = ServingInterrupts(lock.get());
+  const std::string id = DropBackup(repository, *lock, backup_id, force, pause_point);
   const char* const text = id.c_str();
   CallPostgres([&] { ereport(LOG, (errmsg("backup_ext: backup %s dropped", text))); });
 }

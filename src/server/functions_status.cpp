@@ -52,7 +52,9 @@ void FillFromLauncher(Status* status) {
   SharedState* const shared = GetSharedState();
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
-    status->window_opens_at = FromTimestamp(shared->window_opens_at);
+    const bool is_open = shared->window_closes_at != 0;
+    status->window_opens_at =
+        FromTimestamp(is_open ? shared->window_opened_at : shared->window_opens_at);
     status->next_run_at = FromTimestamp(shared->next_run_at);
     LWLockRelease(shared->lock);
   });

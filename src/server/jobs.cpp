@@ -37,6 +37,8 @@ void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64
   slot->bytes_per_second = 0;
   slot->slowed_by = 0;
   std::memset(&slot->figures, 0, sizeof(slot->figures));
+  slot->ended_with_window = false;
+  slot->locked_out = false;
   std::memset(static_cast<void*>(&slot->error), 0, sizeof(slot->error));
   slot->warning[0] = '\0';
 }
@@ -123,12 +125,6 @@ bool RegisterWorker(const JobRequest* request, int slot, uint64 generation,
   return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
-// An automatic backup; an automatic verify has its own count.
-bool IsAutomatic(const JobSlot& slot) {
-  return slot.request.kind == JobKind::kBackup &&
-         std::strcmp(slot.request.trigger, "schedule") == 0;
-}
-
 // Asks the worker of a slot to end; interrupts a wait for a checkpoint too.
 void SignalCancel(JobSlot* slot) {
   slot->cancel_requested = true;
@@ -208,7 +204,36 @@ void CountVerify(SharedState* shared, bool came_to_its_end) {
   }
 }
 
+// Of one that made no backup. Under the lock.
+void CountAutomaticEnd(SharedState* shared, const JobSlot& slot, const PlainError* error) {
+  const TimestampTz now = GetCurrentTimestamp();
+  if (slot.locked_out) {
+    shared->last_locked_out = now;
+    return;
+  }
+  if (slot.ended_with_window) {
+    shared->last_cut_off = now;
+    return;
+  }
+  if (error->canceled) {
+    shared->last_automatic_cancel = now;
+    return;
+  }
+  const TimestampTz window = slot.request.window_opened_at;
+  shared->failures_of_window = shared->failed_window == window ? shared->failures_of_window + 1 : 1;
+  shared->failed_window = window;
+  shared->automatic_failures_in_a_row++;
+  shared->last_automatic_failure = now;
+  static_assert(sizeof(shared->last_automatic_error) == sizeof(error->message));
+  std::memcpy(shared->last_automatic_error, error->message, sizeof(error->message));
+}
+
 }  // namespace
+
+bool IsAutomaticBackup(const JobSlot& slot) {
+  return slot.request.kind == JobKind::kBackup &&
+         std::strcmp(slot.request.trigger, "schedule") == 0;
+}
 
 void RequirePreloaded(void) {
   if (GetSharedState() != nullptr) return;
@@ -281,7 +306,7 @@ bool CancelJob(const char* job_id) {
     JobSlot* const slot = &shared->jobs[i];
     if (!IsLive(*slot) || std::strcmp(slot->request.job_id, job_id) != 0) continue;
     SignalCancel(slot);
-    if (IsAutomatic(*slot)) shared->last_automatic_cancel = GetCurrentTimestamp();
+    if (IsAutomaticBackup(*slot)) shared->last_automatic_cancel = GetCurrentTimestamp();
     // Its worker has not come, and may never: when it does, it finds its slot given up.
     if (slot->state == JobState::kRequested && slot->waiter_pid == 0) slot->state = JobState::kFree;
     found = true;
@@ -331,7 +356,7 @@ void EndOwnJob(JobSlot* slot, const PlainError* error) { PublishJobEnd(slot, err
 void PublishJobEnd(JobSlot* slot, const PlainError* error) {
   SharedState* const shared = GetSharedState();
   const bool is_verify = slot->request.kind == JobKind::kVerify;
-  const bool automatic = !is_verify && IsAutomatic(*slot);
+  const bool automatic = !is_verify && IsAutomaticBackup(*slot);
   const bool made_backup = error == nullptr && slot->request.kind == JobKind::kBackup;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->worker_pid = 0;
@@ -342,13 +367,10 @@ void PublishJobEnd(JobSlot* slot, const PlainError* error) {
     shared->automatic_failures_in_a_row = 0;
     shared->last_automatic_failure = 0;
     shared->last_automatic_error[0] = '\0';
-  } else if (automatic && error != nullptr && error->canceled) {
-    shared->last_automatic_cancel = GetCurrentTimestamp();
+    shared->failures_of_window = 0;
+    shared->last_cut_off = 0;
   } else if (automatic && error != nullptr) {
-    shared->automatic_failures_in_a_row++;
-    shared->last_automatic_failure = GetCurrentTimestamp();
-    static_assert(sizeof(shared->last_automatic_error) == sizeof(error->message));
-    std::memcpy(shared->last_automatic_error, error->message, sizeof(error->message));
+    CountAutomaticEnd(shared, *slot, error);
   }
   if (is_verify) CountVerify(shared, error == nullptr);
   EventQueue* const events = &shared->events;

@@ -31,6 +31,9 @@ void WaitForJob(const StartedJob* job);
 // Whether a job that makes a backup is asked for or runs, the safety backup of a restore too.
 bool BackupIsRunning(void);
 
+// One that the schedule asked for; its verifies have a count of their own.
+bool IsAutomaticBackup(const JobSlot& slot);
+
 // Whether a verify is asked for or runs.
 bool VerifyIsRunning(void);
 

@@ -4,17 +4,22 @@
 // It reads the repository's catalog only while the window is open or a verify may be due, never
 // exits for good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between
 // looks, and a failed backup is retried with growing pauses.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "format/names.h"
+#include "policy/calendar.h"
 #include "policy/schedule.h"
 #include "policy/verify_schedule.h"
 #include "store/catalog.h"
+#include "store/lock.h"
 #include "store/notes.h"
 
 #include "boundary.h"
@@ -62,67 +67,7 @@ void EnterSharedState() {
   on_shmem_exit(LeaveSharedState, 0);
 }
 
-// Minute of the day in the server's time zone (setting "timezone").
-int MinuteOfDay(Microseconds now) {
-  const pg_time_t seconds = now / kMicrosecondsPerSecond;
-  int minute = 0;
-  CallPostgres([&] {
-    const struct pg_tm* const local = pg_localtime(&seconds, session_timezone);
-    if (local != nullptr) minute = local->tm_hour * 60 + local->tm_min;
-  });
-  return minute;
-}
-
-// Wrong by the hour that daylight saving moves, which only matters to a run that was cancelled in
-// that very hour.
-Microseconds OpenedAt(const Window& window, int minute_of_day, Microseconds now) {
-  constexpr Microseconds kMinute = 60 * kMicrosecondsPerSecond;
-  return now - now % kMinute - MinutesSinceOpening(window, minute_of_day) * kMinute;
-}
-
-// What was there when the shared part was last looked at. Plain data.
-struct SharedView {
-  bool backup_running = false;
-  TimestampTz last_failure = 0;
-  int failures_in_a_row = 0;
-  TimestampTz last_cancel = 0;
-  TimestampTz last_crash = 0;
-  int crashes = 0;
-};
-
-SharedView ViewShared() {
-  SharedState* const shared = GetSharedState();
-  SharedView view;
-  CallPostgres([&] {
-    view.backup_running = BackupIsRunning();
-    LWLockAcquire(shared->lock, LW_SHARED);
-    view.last_failure = shared->last_automatic_failure;
-    view.failures_in_a_row = shared->automatic_failures_in_a_row;
-    view.last_cancel = shared->last_automatic_cancel;
-    view.last_crash = shared->last_crash;
-    view.crashes = shared->crashes;
-    LWLockRelease(shared->lock);
-  });
-  return view;
-}
-
-// Start of the newest good backup that the clock allows, 0 where there is none or no repository
-// yet.
-Microseconds NewestGoodBackup(Microseconds now) {
-  std::vector<Microseconds> starts;
-  try {
-    const Catalog catalog = ReadCatalog(OpenOwnRepository());
-    for (const BackupRecord& record : catalog.backups) {
-      if (record.state == "complete") starts.push_back(record.started_at);
-    }
-  } catch (const Error& error) {
-    // A repository that does not exist yet is made by the first backup.
-    if (error.code() != ErrorCode::kNoRepository) throw;
-  }
-  return NewestSuccess(starts, now);
-}
-
-// What the launcher remembers from one look to the next, until a reload.
+// What the launcher remembers from one look to the next.
 struct Memory {
   // Start of the newest good backup that was seen, 0: none.
   Microseconds seen_success = 0;
@@ -133,42 +78,158 @@ struct Memory {
   // When to look at the promise again, by MonotonicNow(), and how many jobs had ended by then.
   Microseconds next_promise_look = 0;
   uint64_t seen_jobs_ended = 0;
+  // These outlive a reload.
+  std::set<Microseconds> of_another_clock;
+  std::string schedule;  // what was scheduled; empty: before the first look
+  bool runs_here = false;
+  Microseconds reported_window = 0;  // the newest opening whose failure was told
+  Microseconds looked_at = 0;        // by the clock
 };
+
+void ForgetWhatWasSeen(Memory* memory) {
+  memory->seen_success = 0;
+  memory->seen_verify = 0;
+  memory->next_verify_look = 0;
+  memory->next_promise_look = 0;
+  memory->seen_jobs_ended = 0;
+}
+
+// A window cannot have been missed before the schedule began, or before this server was the one to
+// run it.
+void WatchSchedule(const Settings& settings, bool in_recovery, Memory* memory) {
+  const char* zone = "";
+  CallPostgres([&] { zone = pg_get_timezone_name(session_timezone); });
+  std::string schedule = fmt::format(
+      "{} {} {} {} {} {}", settings.enabled, settings.repository.empty(),
+      static_cast<int>(settings.schedule.run_on), settings.schedule.timezone, zone,
+      settings.schedule.window_text);
+  const bool runs_here = WhyNotHere(settings.schedule.run_on, in_recovery).empty();
+  const bool is_first = memory->schedule.empty();
+  const bool is_moved = !is_first && schedule != memory->schedule;
+  const bool took_over = !is_first && runs_here && !memory->runs_here;
+  memory->schedule = std::move(schedule);
+  memory->runs_here = runs_here;
+  if (!is_moved && !took_over) return;
+  SharedState* const shared = GetSharedState();
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    if (is_moved) shared->scheduled_since = GetCurrentTimestamp();
+    if (took_over) shared->up_since = GetCurrentTimestamp();
+    LWLockRelease(shared->lock);
+  });
+}
+
+// Start of the newest good backup that the clock allows, 0 where there is none or no repository
+// yet.
+Microseconds NewestGoodBackup(Microseconds now, Memory* memory) {
+  std::vector<Microseconds> starts;
+  try {
+    const Catalog catalog = ReadCatalog(OpenOwnRepository());
+    for (const BackupRecord& record : catalog.backups) {
+      if (record.state == "complete") starts.push_back(record.started_at);
+    }
+  } catch (const Error& error) {
+    // A repository that does not exist yet is made by the first backup.
+    if (error.code() != ErrorCode::kNoRepository) throw;
+  }
+  return NewestSuccess(starts, now, &memory->of_another_clock);
+}
 
 // A success that is young enough is not looked up again: a repository that hangs makes the launcher
 // hang, and with it every DROP DATABASE and the shutdown.
-Microseconds LastSuccess(Microseconds now, Memory* memory) {
-  const Microseconds age = now - memory->seen_success;
-  const bool still_enough = memory->seen_success > 0 && age >= 0 && age < kBackupDueAfter;
-  if (!still_enough) memory->seen_success = NewestGoodBackup(now);
+Microseconds LastSuccess(const ScheduleState& state, Memory* memory) {
+  const bool still_enough = memory->seen_success > 0 &&
+                            memory->seen_success >= state.window_opened_at &&
+                            memory->seen_success - state.now <= kBelievedFuture;
+  if (!still_enough) memory->seen_success = NewestGoodBackup(state.now, memory);
   return memory->seen_success;
 }
 
-ScheduleDecision Decide(Memory* memory) {
+// What the shared part says.
+void ViewShared(ScheduleState* state) {
+  SharedState* const shared = GetSharedState();
+  const TimestampTz window = ToTimestamp(state->window_opened_at);
+  CallPostgres([&] {
+    state->backup_running = BackupIsRunning();
+    LWLockAcquire(shared->lock, LW_SHARED);
+    state->up_since = FromTimestamp(shared->up_since);
+    state->scheduled_since = FromTimestamp(shared->scheduled_since);
+    state->last_failure = FromTimestamp(shared->last_automatic_failure);
+    if (shared->failed_window == window) state->failures_of_window = shared->failures_of_window;
+    state->last_cancel = FromTimestamp(shared->last_automatic_cancel);
+    state->last_cut_off = FromTimestamp(shared->last_cut_off);
+    state->last_locked_out = FromTimestamp(shared->last_locked_out);
+    state->last_crash = FromTimestamp(shared->last_crash);
+    state->crashes = shared->crashes;
+    LWLockRelease(shared->lock);
+  });
+}
+
+void PublishWindow(const CalendarView& calendar) {
+  SharedState* const shared = GetSharedState();
+  const TimestampTz opened_at = ToTimestamp(calendar.last.opens_at);
+  const TimestampTz closes_at = calendar.open_until ? ToTimestamp(*calendar.open_until) : 0;
+  const TimestampTz opens_at = ToTimestamp(calendar.next_opens_at);
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->window_opened_at = opened_at;
+    shared->window_closes_at = closes_at;
+    shared->window_opens_at = opens_at;
+    LWLockRelease(shared->lock);
+  });
+}
+
+// Now their times are in the future; when the window opens they may not be any more.
+void MarkBackupsOfAnotherClock(const ScheduleState& state, Memory* memory) {
+  constexpr Microseconds kStep = 60 * kMicrosecondsPerSecond;
+  const bool went_back = state.now < memory->looked_at - kStep;
+  if (went_back && state.repository_set) memory->seen_success = NewestGoodBackup(state.now, memory);
+  memory->looked_at = state.now;
+}
+
+ScheduleState ViewSchedule(Memory* memory) {
   const Settings settings = CurrentSettings();
   ScheduleState state;
   state.enabled = settings.enabled;
   state.repository_set = !settings.repository.empty();
+  state.run_on = settings.schedule.run_on;
+  state.catch_up = settings.schedule.catch_up;
   CallPostgres([&] { state.in_recovery = RecoveryInProgress(); });
+  WatchSchedule(settings, state.in_recovery, memory);
   state.now = Now();
-  const int minute = MinuteOfDay(state.now);
-  state.window_open = IsOpen(settings.window, minute);
-  state.window_opened_at = OpenedAt(settings.window, minute, state.now);
-  const SharedView view = ViewShared();
-  if (!view.backup_running) CallPostgres([] { RememberUsualLoad(); });
-  state.backup_running = view.backup_running;
-  state.last_failure = FromTimestamp(view.last_failure);
-  state.failures_in_a_row = view.failures_in_a_row;
-  state.last_cancel = FromTimestamp(view.last_cancel);
-  state.last_crash = FromTimestamp(view.last_crash);
-  state.crashes = view.crashes;
-  const bool worth_reading = state.enabled && state.repository_set && !state.in_recovery &&
-                             state.window_open && !state.backup_running;
-  if (worth_reading) state.last_success = LastSuccess(state.now, memory);
-  ScheduleState outlook = state;
-  if (!worth_reading) outlook.last_success = memory->seen_success;
-  PublishOutlook(settings, outlook);
-  return DecideAutomaticBackup(state);
+  const CalendarView calendar = ViewOwnCalendar(settings.schedule, state.now);
+  PublishWindow(calendar);
+  state.window_open = calendar.open_until.has_value();
+  state.window_opened_at = calendar.last.opens_at;
+  ViewShared(&state);
+  if (!state.backup_running) CallPostgres([] { RememberUsualLoad(); });
+  MarkBackupsOfAnotherClock(state, memory);
+  if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
+  PublishNextRun(settings.schedule, state);
+  return state;
+}
+
+// Without a word the night would pass for a good one until somebody looks.
+void TellFailedWindow(const ScheduleState& state, Memory* memory) {
+  if (!HasWindowFailed(state) || memory->reported_window == state.window_opened_at) return;
+  memory->reported_window = state.window_opened_at;
+  const int failures = state.failures_of_window;
+  CallPostgres([&] {
+    ereport(WARNING, (errmsg("backup_ext: the window has closed without a good backup"),
+                      errdetail("%d runs failed in it; the messages stand above.", failures),
+                      errhint("Take one with SELECT backup_now(). The schedule tries again when "
+                              "the window opens.")));
+  });
+}
+
+// Another server of the pair, or somebody's backup_expire().
+bool IsRepositoryLocked() {
+  try {
+    return IsWriterLocked(OpenOwnRepository());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoRepository) throw;
+    return false;
+  }
 }
 
 enum class Look { kFine, kFailed };
@@ -189,7 +250,7 @@ void ForgetFailurePause() {
   LWLockRelease(shared->lock);
 }
 
-void FillRequest(JobRequest* request) {
+void FillRequest(const ScheduleState& state, JobRequest* request) {
   std::memset(static_cast<void*>(request), 0, sizeof(*request));
   request->kind = JobKind::kBackup;
   const std::string backup_id = NewBackupId(Now());
@@ -199,14 +260,17 @@ void FillRequest(JobRequest* request) {
   snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
   snprintf(request->backup_kind, sizeof(request->backup_kind), "%s", "auto");
   request->fast_checkpoint = false;
+  request->window_opened_at = ToTimestamp(state.window_opened_at);
+  request->begun_in_window_at = state.window_open ? ToTimestamp(state.now) : 0;
 }
 
 VerifyState ViewVerifies(const Settings& settings, const Memory& memory) {
   SharedState* const shared = GetSharedState();
   VerifyState state;
   TimestampTz last_end = 0, last_failure = 0;
+  bool in_recovery = false;
   CallPostgres([&] {
-    state.in_recovery = RecoveryInProgress();
+    in_recovery = RecoveryInProgress();
     state.backup_running = BackupIsRunning();
     state.verify_running = VerifyIsRunning();
     LWLockAcquire(shared->lock, LW_SHARED);
@@ -215,6 +279,7 @@ VerifyState ViewVerifies(const Settings& settings, const Memory& memory) {
     state.failures_in_a_row = shared->verify_failures_in_a_row;
     LWLockRelease(shared->lock);
   });
+  state.runs_elsewhere = !WhyNotHere(settings.schedule.run_on, in_recovery).empty();
   state.interval = settings.verify_interval;
   state.now = Now();
   // What could not be remembered in the repository counts too.
@@ -288,7 +353,7 @@ void WatchPromise(Memory* memory) {
   // Before what may fail: a repository that cannot be read is not asked all the time.
   memory->next_promise_look = MonotonicNow() + kPromiseLookPause;
   memory->seen_jobs_ended = jobs_ended;
-  memory->seen_success = NewestGoodBackup(Now());
+  memory->seen_success = NewestGoodBackup(Now(), memory);
   WarnOfBrokenPromise(settings, memory->seen_success);
 }
 
@@ -303,17 +368,25 @@ void TellOfEvents() {
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
   TellOfEvents();
-  const ScheduleDecision decision = Decide(memory);
+  const ScheduleState state = ViewSchedule(memory);
+  ScheduleDecision decision = DecideAutomaticBackup(state);
+  if (decision.run && IsRepositoryLocked()) {
+    decision = {.run = false, .because = "somebody else writes to the repository"};
+  }
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
+  TellFailedWindow(state, memory);
   if (!decision.run) {
     VerifyWhereDue(memory);
     WatchPromise(memory);
     return;
   }
   JobRequest request;
-  FillRequest(&request);
-  CallPostgres([&] { (void)StartJob(&request, Waiting::kNobodyWaits); });
+  FillRequest(state, &request);
+  CallPostgres([&] {
+    ereport(LOG, (errmsg("backup_ext: an automatic backup begins: %s", note)));
+    (void)StartJob(&request, Waiting::kNobodyWaits);
+  });
 }
 
 // A fault of one look is a warning, at a sensible pace; the next look comes anyway.
@@ -346,7 +419,7 @@ void RunLauncher(MemoryContext context) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
       ForgetFailurePause();
-      memory = {};
+      ForgetWhatWasSeen(&memory);
     }
     QueryCancelPending = false;  // there is nothing to cancel
     PlainError error;

@@ -67,7 +67,8 @@ void DescribeSlowing(uint32_t slowed_by, char* text, size_t room) {
   } kNames[] = {{kSlowedByMaxRate, "max_rate"},
                 {kSlowedByReplicationLag, "replication lag"},
                 {kSlowedByCommitLatency, "commit latency"},
-                {kSlowedByActiveBackends, "active backends"}};
+                {kSlowedByActiveBackends, "active backends"},
+                {kSlowedByWindowEnd, "window_end"}};
   text[0] = '\0';
   for (const auto& [bit, name] : kNames) {
     if ((slowed_by & bit) == 0) continue;

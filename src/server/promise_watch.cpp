@@ -1,11 +1,15 @@
 // Whether the newest good backup is as young as the schedule promises.
 #include "promise_watch.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "policy/overdue.h"
+#include "policy/schedule.h"
 
 #include "guard.h"
 #include "postgres_headers.h"
+#include "shared_state.h"
 #include "timestamp.h"
 
 namespace backup_ext {
@@ -17,14 +21,23 @@ constexpr Microseconds kWarningPause = 60 * kMinute;
 }  // namespace
 
 std::string DescribeBrokenPromise(const Settings& settings, Microseconds newest) {
+  SharedState* const shared = GetSharedState();
+  PromiseState state;
   bool in_recovery = false;
-  CallPostgres([&] { in_recovery = RecoveryInProgress(); });
-  return BrokenPromise(
-      {.promised = settings.enabled && !settings.repository.empty() && !in_recovery,
-       .now = Now(),
-       .last_success = newest,
-       .promised_since = FromTimestamp(PgStartTime),
-       .longest_gap = 24 * 60 * kMinute});
+  CallPostgres([&] {
+    in_recovery = RecoveryInProgress();
+    LWLockAcquire(shared->lock, LW_SHARED);
+    state.window_opened_at = FromTimestamp(shared->window_opened_at);
+    state.window_open = shared->window_closes_at != 0;
+    state.promised_since =
+        FromTimestamp(std::max({PgStartTime, shared->up_since, shared->scheduled_since}));
+    LWLockRelease(shared->lock);
+  });
+  state.promised = settings.enabled && !settings.repository.empty() &&
+                   WhyNotHere(settings.schedule.run_on, in_recovery).empty();
+  state.now = Now();
+  state.last_success = newest;
+  return BrokenPromise(state);
 }
 
 void WarnOfBrokenPromise(const Settings& settings, Microseconds newest) {

@@ -19,11 +19,14 @@ void Report(int level, const std::string& text) {
   CallPostgresUninterrupted([&] { ereport(level, (errmsg_internal("%s", message))); });
 }
 
-void Expire(const Repository& repository, const WriterLock& lock, JobSlot* slot) {
+void Expire(const Repository& repository, WriterLock* lock, JobSlot* slot) {
   slot->progress.Enter(Phase::kExpiring);
   PausePoint(*slot);  // the settings of now
   const std::vector<ExpiryRow> rows =
-      ExpireBackups(repository, lock, CurrentSettings().retention, [slot] { PausePoint(*slot); });
+      ExpireBackups(repository, *lock, CurrentSettings().retention, [&] {
+        PausePoint(*slot);
+        lock->Renew();
+      });
   LogExpiry(rows);
   slot->figures.freed_bytes += FreedBytes(rows);
 }
@@ -49,7 +52,7 @@ void LogExpiry(const std::vector<ExpiryRow>& rows) {
   }
 }
 
-void ExpireAfterBackup(const Repository& repository, const WriterLock& lock,
+void ExpireAfterBackup(const Repository& repository, WriterLock* lock,
                        const BackupRecord& record, JobSlot* slot) noexcept {
   if (record.state != "complete") return;
   PlainError error;

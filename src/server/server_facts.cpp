@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/machine.h"
 
 #include "guard.h"
 #include "postgres_headers.h"
@@ -130,12 +131,6 @@ void FillServerFields(const ClusterFacts& facts, BackupRecord* record) {
   record->host = HostName();
   record->from_standby = facts.in_recovery;
   record->settings = ReadConfiguredSettings();
-}
-
-std::string HostName() {
-  char name[256] = "";
-  if (gethostname(name, sizeof(name) - 1) != 0) return "unknown host";
-  return name;
 }
 
 }  // namespace backup_ext

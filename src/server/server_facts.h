@@ -25,7 +25,4 @@ namespace backup_ext {
 // The server's fields of a record: version, identity, sizes, settings.
 void FillServerFields(const ClusterFacts& facts, BackupRecord* record);
 
-// Name of this machine, for messages and records.
-[[nodiscard]] std::string HostName();
-
 }  // namespace backup_ext

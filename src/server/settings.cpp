@@ -11,13 +11,13 @@
 
 #include "boundary.h"
 #include "postgres_headers.h"
+#include "setting_checks.h"
 
 namespace backup_ext {
 namespace {
 
 char* setting_repository = nullptr;
 char* setting_staging_directory = nullptr;
-char* setting_window = nullptr;
 bool setting_enabled = true;
 char* setting_verify_interval = nullptr;
 int setting_compression_level = 1;
@@ -28,7 +28,6 @@ int setting_retention_keep = 1;
 char* setting_full_interval = nullptr;
 char* setting_event_command = nullptr;
 
-constexpr const char* kDefaultWindow = "02:00-05:00";
 constexpr const char* kDefaultRetention = "3 days";
 constexpr const char* kDefaultFullInterval = "7 days";
 
@@ -52,14 +51,6 @@ bool IsInDataDirectory(const char* path) {
   }
 }
 
-// Tells why a value is refused. Fits ErrorData's rules: detail is a full sentence.
-bool Refuse(const PlainError& error) {
-  GUC_check_errmsg("%s", error.message);
-  if (error.detail[0] != '\0') GUC_check_errdetail("%s", error.detail);
-  if (error.hint[0] != '\0') GUC_check_errhint("%s", error.hint);
-  return false;
-}
-
 bool CheckRepository(char** new_value, void** /*extra*/, GucSource /*source*/) {
   const char* const value = *new_value;
   if (value == nullptr || value[0] == '\0') return true;
@@ -80,7 +71,7 @@ bool CheckRepository(char** new_value, void** /*extra*/, GucSource /*source*/) {
         CheckLocation(value, ClusterDirectories());
       },
       &error);
-  return fine || Refuse(error);
+  return fine || RefuseSetting(error);
 }
 
 bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*source*/) {
@@ -110,21 +101,7 @@ bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*sourc
         }
       },
       &error);
-  return fine || Refuse(error);
-}
-
-bool CheckWindow(char** new_value, void** /*extra*/, GucSource /*source*/) {
-  PlainError error;
-  const bool fine = RunCatchingAll(
-      [&] {
-        const WindowText text = ParseWindow(*new_value);
-        if (text.valid) return;
-        throw Error(ErrorCode::kInvalidArgument,
-                    "invalid window \"" + std::string(*new_value) + "\": " + text.problem, {},
-                    "Write it as HH:MM-HH:MM, for example 02:00-05:00.");
-      },
-      &error);
-  return fine || Refuse(error);
+  return fine || RefuseSetting(error);
 }
 
 void CheckDuration(const char* name, const char* value, bool zero_allowed) {
@@ -142,21 +119,21 @@ void CheckDuration(const char* name, const char* value, bool zero_allowed) {
 bool CheckRetention(char** new_value, void** /*extra*/, GucSource /*source*/) {
   PlainError error;
   const bool fine = RunCatchingAll([&] { CheckDuration("retention", *new_value, false); }, &error);
-  return fine || Refuse(error);
+  return fine || RefuseSetting(error);
 }
 
 bool CheckFullInterval(char** new_value, void** /*extra*/, GucSource /*source*/) {
   PlainError error;
   const bool fine =
       RunCatchingAll([&] { CheckDuration("full_interval", *new_value, true); }, &error);
-  return fine || Refuse(error);
+  return fine || RefuseSetting(error);
 }
 
 bool CheckVerifyInterval(char** new_value, void** /*extra*/, GucSource /*source*/) {
   PlainError error;
   const bool fine =
       RunCatchingAll([&] { CheckDuration("verify_interval", *new_value, true); }, &error);
-  return fine || Refuse(error);
+  return fine || RefuseSetting(error);
 }
 
 // What was checked when it was set.
@@ -179,10 +156,7 @@ void DefineSchedule() {
   DefineCustomBoolVariable("backup_ext.enabled", "Takes backups by itself.",
                            "Manual backups always work.", &setting_enabled, true, PGC_SIGHUP, 0,
                            nullptr, nullptr, nullptr);
-  DefineCustomStringVariable("backup_ext.window", "When an automatic backup may begin.",
-                             "HH:MM-HH:MM in the time zone of the server; may cross midnight.",
-                             &setting_window, kDefaultWindow, PGC_SIGHUP, 0, CheckWindow, nullptr,
-                             nullptr);
+  DefineScheduleSettings();
 }
 
 void DefineRetention() {
@@ -228,6 +202,14 @@ void DefineEffort() {
 
 }  // namespace
 
+// Fits ErrorData's rules: detail is a full sentence.
+bool RefuseSetting(const PlainError& error) {
+  GUC_check_errmsg("%s", error.message);
+  if (error.detail[0] != '\0') GUC_check_errdetail("%s", error.detail);
+  if (error.hint[0] != '\0') GUC_check_errhint("%s", error.hint);
+  return false;
+}
+
 void DefineSettings() {
   DefineDirectories();
   DefineSchedule();
@@ -243,9 +225,7 @@ Settings CurrentSettings() {
   if (setting_repository != nullptr) settings.repository = setting_repository;
   if (setting_staging_directory != nullptr) settings.staging_directory = setting_staging_directory;
   settings.enabled = setting_enabled;
-  const WindowText window =
-      ParseWindow(setting_window != nullptr ? setting_window : kDefaultWindow);
-  settings.window = window.window;
+  settings.schedule = CurrentScheduleSettings();
   settings.verify_interval = DurationOf(setting_verify_interval, "0");
   settings.compression_level = setting_compression_level;
   settings.workers = setting_workers;

@@ -7,7 +7,8 @@
 
 #include "base/clock.h"
 #include "policy/retention.h"
-#include "policy/window.h"
+
+#include "schedule_settings.h"
 
 namespace backup_ext {
 
@@ -15,7 +16,7 @@ namespace backup_ext {
 struct Settings {
   std::string repository;  // empty: unset
   bool enabled = true;
-  Window window;
+  ScheduleSettings schedule;
   int compression_level = 1;
   int workers = 0;  // 0: picked by WorkerThreads()
   uint64_t max_bytes_per_second = 0;

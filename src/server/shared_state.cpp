@@ -38,6 +38,7 @@ void Startup() {
   shared_state = static_cast<SharedState*>(memory);
   if (!found) {
     shared_state->lock = &GetNamedLWLockTranche(kTranche)->lock;
+    shared_state->up_since = GetCurrentTimestamp();
     CountCrash();
   }
   LWLockRelease(AddinShmemInitLock);

@@ -52,6 +52,10 @@ struct JobRequest {
   char backup_kind[16];     // "auto", "full", "incremental"
   bool fast_checkpoint;
   char directory[MAXPGPATH];  // stage and export; of a stage empty: below the staging directory
+  // Of the schedule only: the opening of the window that asked for it, and when it was started in
+  // an open window; 0: a missed one is made up for.
+  TimestampTz window_opened_at;
+  TimestampTz begun_in_window_at;
   // Stage only.
   char stage_id[kIdRoom];
   char safety_backup_id[kIdRoom];  // empty: no safety backup
@@ -77,6 +81,7 @@ enum SlowedBy : uint32_t {
   kSlowedByReplicationLag = 2,
   kSlowedByCommitLatency = 4,
   kSlowedByActiveBackends = 8,
+  kSlowedByWindowEnd = 16,
 };
 
 struct JobSlot {
@@ -92,6 +97,9 @@ struct JobSlot {
   std::atomic<uint32_t> slowed_by;         // bits of SlowedBy
   RunFigures figures;                      // written by the worker alone
   PlainError error;                        // of kFailed
+  bool ended_with_window;  // cancelled because its window had closed
+  bool locked_out;         // another writer had the repository: nothing failed
+  PlainError error;        // of kFailed
   char warning[1024];
 };
 
@@ -132,13 +140,22 @@ struct SharedState {
   // Of the automatic backups of this postmaster's life.
   TimestampTz last_automatic_failure;  // 0: none
   int32 automatic_failures_in_a_row;
+  int32 failures_of_window;           // in a row, of the opening below
+  TimestampTz failed_window;          // 0: none
   TimestampTz last_automatic_cancel;  // when somebody ended one; 0: nobody did
+  TimestampTz last_locked_out;        // when one met another writer; 0: none did
+  TimestampTz last_cut_off;           // when one was ended by its window; 0: none, or done since
   char last_automatic_error[1024];
   char schedule_note[256];  // why the launcher does or does not start a backup now
-  TimestampTz
-      window_opens_at;      // as the launcher last saw it, of the open or the next one; 0: unknown
-  TimestampTz next_run_at;  // 0: none is to be expected
   bool schedule_troubled;   // the launcher's last look failed; the note says how
+  // Before this the server was down, or another one ran the schedule.
+  TimestampTz up_since;
+  TimestampTz scheduled_since;  // switched on or moved by a reload; 0: as when the server started
+  // Of the launcher's last look, in the server's time zone; 0: there was none yet.
+  TimestampTz window_opened_at;  // the newest opening, closed since or not
+  TimestampTz window_closes_at;  // 0: it is closed
+  TimestampTz window_opens_at;   // the next opening
+  TimestampTz next_run_at;       // of the schedule; 0: none is to be expected
   // Of the verifies of this postmaster's life, whoever asked for them.
   TimestampTz last_verify_end;      // one that came to its end; 0: none
   TimestampTz last_verify_failure;  // 0: none, or one came to its end since

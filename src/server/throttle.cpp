@@ -1,7 +1,7 @@
 // How fast a running backup may read.
 #include "throttle.h"
 
-#include <algorithm>
+#include "policy/pace.h"
 
 #include "guard.h"
 
@@ -9,11 +9,8 @@ namespace backup_ext {
 namespace {
 
 constexpr Microseconds kJudgeEvery = 2 * kMicrosecondsPerSecond;
-
-uint64_t Smaller(uint64_t a, uint64_t b) {
-  if (a == 0 || b == 0) return std::max(a, b);
-  return std::min(a, b);
-}
+// What is no sign of load.
+constexpr uint32_t kBySettings = kSlowedByMaxRate | kSlowedByWindowEnd;
 
 }  // namespace
 
@@ -40,7 +37,7 @@ void Throttle::Judge(Microseconds now) {
   judged_bytes_ = bytes;
 }
 
-uint64_t Throttle::Limit(uint64_t max_rate) {
+uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate) {
   if (manners_ == Manners::kMakeRoom) {
     CallPostgresUninterrupted([this] { probe_.Look(); });
     const Microseconds now = MonotonicNow();
@@ -49,15 +46,16 @@ uint64_t Throttle::Limit(uint64_t max_rate) {
   uint32_t slowed_by = 0;
   if (slot_->progress.phase == Phase::kCopying) {
     if (max_rate > 0) slowed_by |= kSlowedByMaxRate;
+    if (window_rate > 0) slowed_by |= kSlowedByWindowEnd;
     if (pace_limit_ > 0 && signs_.replication_lag) slowed_by |= kSlowedByReplicationLag;
     if (pace_limit_ > 0 && signs_.commit_latency) slowed_by |= kSlowedByCommitLatency;
     if (pace_limit_ > 0 && signs_.active_backends) slowed_by |= kSlowedByActiveBackends;
     // The load is as it was, and the rate is coming back.
     if (pace_limit_ > 0 && !signs_.any()) slowed_by |= last_signs_;
-    if (signs_.any()) last_signs_ = slowed_by & ~uint32_t{kSlowedByMaxRate};
+    if (signs_.any()) last_signs_ = slowed_by & ~kBySettings;
   }
   slot_->slowed_by = slowed_by;
-  return Smaller(max_rate, pace_limit_);
+  return LowerRate(LowerRate(max_rate, window_rate), pace_limit_);
 }
 
 }  // namespace backup_ext

@@ -1,4 +1,4 @@
-// How fast a running backup may read: max_rate, and less while the server has more to do than it
+// How fast a running backup may read: max_rate, the pace of its window, and less while the server has more to do than it
 // had.
 #pragma once
 
@@ -18,7 +18,7 @@ class Throttle {
   Throttle(JobSlot* slot, Manners manners) : slot_(slot), manners_(manners) {}
 
   // Bytes a second, 0: unlimited. At each pause point.
-  [[nodiscard]] uint64_t Limit(uint64_t max_rate);
+  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate);
 
  private:
   void Judge(Microseconds now);

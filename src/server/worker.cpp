@@ -12,6 +12,7 @@
 #include "reported_run.h"
 #include "shared_state.h"
 #include "stage_job.h"
+#include "timestamp.h"
 #include "verify_job.h"
 #include "wal_collector.h"
 
@@ -70,7 +71,8 @@ void DoJob(JobSlot* slot) {
              .label = request.label,
              .trigger = request.trigger,
              .kind = request.backup_kind,
-             .fast_checkpoint = request.fast_checkpoint},
+             .fast_checkpoint = request.fast_checkpoint,
+             .window_opened_at = FromTimestamp(request.window_opened_at)},
             slot);
 }
 
@@ -128,7 +130,11 @@ void backup_ext_worker_main(Datum argument) {
     outcome.error = error;
     outcome.is_assumed = false;
     QueryCancelPending = false;
-    ReportPlainError(error, ERROR);
+    // What the schedule provides for is no error in the server's log.
+    const bool is_foreseen =
+        IsAutomaticBackup(*slot) && (slot->ended_with_window || slot->locked_out);
+    ReportPlainError(error, is_foreseen ? LOG : ERROR);
+    proc_exit(0);
   }
   outcome.succeeded = true;
   proc_exit(0);

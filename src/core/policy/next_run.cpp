@@ -4,21 +4,43 @@
 #include <algorithm>
 
 namespace backup_ext {
+namespace {
+
+// When the pause after the last of `count` events is over; `now` where there is none.
+Microseconds PauseEnd(Microseconds last, int count, Microseconds now) {
+  const Microseconds pause = RetryPause(count);
+  return last == 0 ? now : std::clamp(last + pause, now, now + pause);
+}
+
+// Whether the newest opening still asks for one, and when it can have it.
+std::optional<Microseconds> RunOfThisWindow(const ScheduleState& state) {
+  ScheduleState without_pauses = state;
+  without_pauses.last_failure = without_pauses.last_crash = without_pauses.last_locked_out = 0;
+  if (!DecideAutomaticBackup(without_pauses).run) return std::nullopt;
+  return std::max({PauseEnd(state.last_failure, state.failures_of_window, state.now),
+                   PauseEnd(state.last_crash, state.crashes, state.now),
+                   PauseEnd(state.last_locked_out, 1, state.now)});
+}
+
+}  // namespace
 
 std::optional<Microseconds> NextRun(const ScheduleState& state, std::span<const Opening> openings) {
-  if (!state.enabled || !state.repository_set || state.in_recovery) return std::nullopt;
-  const bool clock_went_back = state.last_success > state.now + kBelievedFuture;
-  const bool any_success = state.last_success > 0 && !clock_went_back;
-  const Microseconds due_at = any_success ? state.last_success + kBackupDueAfter : state.now;
-  const Microseconds retry_at =
-      state.last_failure > 0 ? state.last_failure + RetryPause(state.failures_in_a_row) : state.now;
+  const bool runs_here = state.enabled && state.repository_set &&
+                         WhyNotHere(state.run_on, state.in_recovery).empty();
+  if (!runs_here) return std::nullopt;
+  Microseconds closes_at = 0;  // 0: no window is open
+  Microseconds next_opens_at = 0;
   for (const Opening& opening : openings) {
-    const bool is_cancelled = state.last_cancel > 0 && state.last_cancel >= opening.opens_at &&
-                              state.last_cancel < opening.closes_at;
-    const Microseconds at = std::max({state.now, opening.opens_at, due_at, retry_at});
-    if (!is_cancelled && at < opening.closes_at) return at;
+    if (opening.opens_at > state.now) {
+      if (next_opens_at == 0) next_opens_at = opening.opens_at;
+    } else if (opening.closes_at > state.now) {
+      closes_at = std::max(closes_at, opening.closes_at);
+    }
   }
-  return std::nullopt;
+  const std::optional<Microseconds> now_or_soon = RunOfThisWindow(state);
+  if (now_or_soon && (!state.window_open || *now_or_soon < closes_at)) return now_or_soon;
+  if (next_opens_at == 0) return std::nullopt;
+  return next_opens_at;
 }
 
 }  // namespace backup_ext

@@ -18,16 +18,16 @@ std::string WholeHours(Microseconds length) {
 
 std::string BrokenPromise(const PromiseState& state) {
   if (!state.promised) return {};
-  const Microseconds allowed = state.longest_gap + kPromiseGrace;
-  if (state.last_success == 0) {
-    // No night is skipped before the first one.
-    const Microseconds waited = state.now - state.promised_since;
-    if (waited <= state.longest_gap) return {};
-    return fmt::format("there is no good backup, {} after the server started", WholeHours(waited));
-  }
-  const Microseconds age = state.now - state.last_success;
-  if (age <= allowed) return {};
-  return fmt::format("the newest good backup began {} ago", WholeHours(age));
+  const bool any_success = state.last_success != 0;
+  const Microseconds since = any_success ? state.last_success : state.promised_since;
+  const Microseconds age = state.now - since;
+  if (age <= (any_success ? kPromisedAge : kPromisedStart)) return {};
+  // With a window a week, no backup for six days breaks no promise.
+  const bool window_known = state.window_opened_at != 0;
+  if (window_known && state.window_opened_at <= since) return {};
+  if (state.window_open && state.now - state.window_opened_at <= kPromisedStart) return {};
+  if (any_success) return fmt::format("the newest good backup began {} ago", WholeHours(age));
+  return fmt::format("there is no good backup, {} after the server started", WholeHours(age));
 }
 
 }  // namespace backup_ext

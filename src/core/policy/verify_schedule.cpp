@@ -11,7 +11,7 @@ bool IsWithin(Microseconds since, Microseconds length) { return -length < since 
 }  // namespace
 
 bool IsVerifyDue(const VerifyState& state) {
-  if (state.interval <= 0 || state.in_recovery || state.backup_running || state.verify_running) {
+  if (state.interval <= 0 || state.runs_elsewhere || state.backup_running || state.verify_running) {
     return false;
   }
   if (state.last_end != 0 && IsWithin(state.now - state.last_end, state.interval)) return false;

@@ -11,7 +11,7 @@ struct VerifyState {
   Microseconds last_end = 0;      // when the newest verify of any backup ended; 0: none
   Microseconds last_failure = 0;  // when the newest one failed that did not come to an end
   int failures_in_a_row = 0;
-  bool in_recovery = false;  // a standby runs no schedule
+  bool runs_elsewhere = false;  // another server of the pair runs the schedule
   bool backup_running = false;
   bool verify_running = false;
 };

@@ -19,7 +19,14 @@ std::vector<Opening> Nights() {
 }
 
 ScheduleState At(Microseconds hours) {
-  return {.enabled = true, .repository_set = true, .now = kMidnight + hours * kHour};
+  ScheduleState state{.enabled = true, .repository_set = true, .now = kMidnight + hours * kHour};
+  for (const Opening& night : Nights()) {
+    if (night.opens_at > state.now) continue;
+    state.window_opened_at = night.opens_at;
+    state.window_open = state.now < night.closes_at;
+  }
+  state.up_since = state.scheduled_since = kMidnight - 100 * kHour;
+  return state;
 }
 
 TEST(NextRun, IsTheOpeningWhenClosed) {
@@ -29,21 +36,38 @@ TEST(NextRun, IsTheOpeningWhenClosed) {
 
 TEST(NextRun, IsNowWhenDue) { EXPECT_EQ(NextRun(At(3), Nights()), kMidnight + 3 * kHour); }
 
-TEST(NextRun, WaitsUntilTheLastOneIsOldEnough) {
+TEST(NextRun, IsNowWhenAWindowWasMissed) {
+  ScheduleState state = At(10);
+  state.up_since = kMidnight + 9 * kHour;
+  EXPECT_EQ(NextRun(state, Nights()), state.now);
+  state.catch_up = false;
+  EXPECT_EQ(NextRun(state, Nights()), kMidnight + 26 * kHour);
+}
+
+TEST(NextRun, IsTheNextOpeningWhenThisOneWasServed) {
   ScheduleState state = At(3);
   state.last_success = kMidnight + 2 * kHour;
   EXPECT_EQ(NextRun(state, Nights()), kMidnight + 26 * kHour);
-  state.last_success = kMidnight - 16 * kHour;
-  EXPECT_EQ(NextRun(state, Nights()), kMidnight + 4 * kHour);
+  state.last_success = kMidnight + 2 * kHour - 1;
+  EXPECT_EQ(NextRun(state, Nights()), state.now);
+}
+
+TEST(NextRun, IsTheNextOpeningWhileOneRuns) {
+  ScheduleState state = At(3);
+  state.backup_running = true;
+  EXPECT_EQ(NextRun(state, Nights()), kMidnight + 26 * kHour);
 }
 
 TEST(NextRun, WaitsForTheEndOfThePause) {
   ScheduleState state = At(3);
   state.last_failure = state.now;
-  state.failures_in_a_row = 2;
+  state.failures_of_window = 2;
   EXPECT_EQ(NextRun(state, Nights()), state.now + RetryPause(2));
   state.now = state.last_failure = kMidnight + 5 * kHour - 1;
   EXPECT_EQ(NextRun(state, Nights()), kMidnight + 26 * kHour);
+  state = At(3);
+  state.last_locked_out = state.now;
+  EXPECT_EQ(NextRun(state, Nights()), state.now + RetryPause(1));
 }
 
 TEST(NextRun, LeavesAWindowAloneInWhichOneWasCancelled) {
@@ -61,7 +85,8 @@ TEST(NextRun, IsNoneWhereNothingRuns) {
   ScheduleState state = At(3);
   state.in_recovery = true;
   EXPECT_FALSE(NextRun(state, Nights()));
-  EXPECT_FALSE(NextRun(At(3), {}));
+  state.run_on = RunOn::kAny;
+  EXPECT_EQ(NextRun(state, Nights()), state.now);
 }
 
 // What it promises is what the schedule does.
@@ -69,9 +94,6 @@ TEST(NextRun, AgreesWithTheSchedule) {
   for (Microseconds hours = 0; hours < 48; ++hours) {
     ScheduleState state = At(hours);
     state.last_success = kMidnight - 10 * kHour;
-    const Microseconds of_day = hours % 24;
-    state.window_open = of_day >= 2 && of_day < 5;
-    state.window_opened_at = kMidnight + (hours - of_day + 2) * kHour;
     EXPECT_EQ(NextRun(state, Nights()) == state.now, DecideAutomaticBackup(state).run) << hours;
   }
 }

@@ -14,7 +14,7 @@ PromiseState Nightly() {
           .now = kNow,
           .last_success = kNow - 20 * kHour,
           .promised_since = kNow - 1000 * kHour,
-          .longest_gap = 24 * kHour};
+          .window_opened_at = kNow - 10 * kHour};
 }
 
 TEST(Overdue, ANightThatWasSkippedIsNone) {
@@ -28,8 +28,24 @@ TEST(Overdue, TwoNightsAre) {
   PromiseState state = Nightly();
   state.last_success = kNow - 49 * kHour;
   EXPECT_EQ(BrokenPromise(state), "the newest good backup began 49 hours ago");
-  state.longest_gap = 48 * kHour;
+  state.window_opened_at = 0;
+  EXPECT_EQ(BrokenPromise(state), "the newest good backup began 49 hours ago");
+}
+
+TEST(Overdue, AWindowAWeekBreaksNoneOnTheDaysBetween) {
+  PromiseState state = Nightly();
+  state.last_success = kNow - 100 * kHour;
+  state.window_opened_at = kNow - 101 * kHour;
   EXPECT_EQ(BrokenPromise(state), "");
+}
+
+TEST(Overdue, AnOpenWindowHasADay) {
+  PromiseState state = Nightly();
+  state.last_success = kNow - 168 * kHour;
+  state.window_open = true;
+  EXPECT_EQ(BrokenPromise(state), "");
+  state.window_opened_at = kNow - 25 * kHour;
+  EXPECT_EQ(BrokenPromise(state), "the newest good backup began 168 hours ago");
 }
 
 TEST(Overdue, NothingIsWithoutAPromise) {

@@ -23,7 +23,7 @@ TEST(VerifySchedule, IsDueOnceAnInterval) {
       {"never verified", [](VerifyState*) {}, true},
       {"switched off", [](VerifyState* s) { s->interval = 0; }, false},
       {"negative", [](VerifyState* s) { s->interval = -1; }, false},
-      {"standby", [](VerifyState* s) { s->in_recovery = true; }, false},
+      {"standby", [](VerifyState* s) { s->runs_elsewhere = true; }, false},
       {"a backup runs", [](VerifyState* s) { s->backup_running = true; }, false},
       {"a verify runs", [](VerifyState* s) { s->verify_running = true; }, false},
       {"just ended", [](VerifyState* s) { s->last_end = kNow; }, false},

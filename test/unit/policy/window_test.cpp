@@ -1,11 +1,10 @@
-// Which texts are windows, what is wrong with the others, and when a window is open.
+// Which texts are windows, and what is wrong with the others.
 #include "policy/window.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <iterator>
 #include <string_view>
+#include <vector>
 
 namespace backup_ext {
 namespace {
@@ -29,9 +28,9 @@ TEST(Window, IsRead) {
       {"  09:07  -  19:59  ", {547, 1199}},
   };
   for (const Row& row : rows) {
-    const WindowText read = ParseWindow(row.text);
+    const WindowText read = ParseWindows(row.text);
     EXPECT_TRUE(read.valid) << row.text;
-    EXPECT_EQ(read.window, row.expected) << row.text;
+    EXPECT_EQ(read.windows, std::vector<Window>{row.expected}) << row.text;
     EXPECT_EQ(read.problem, "") << row.text;
   }
 }
@@ -44,7 +43,7 @@ TEST(Window, ProblemNamesThePart) {
   const Row rows[] = {
       {"", "the window is empty"},
       {"  ", "the window is empty"},
-      {"night", "\"night\" has no \"-\" between two times of day"},
+      {"night", "\"night\" is not a day of the week"},
       {"02:00", "\"02:00\" has no \"-\" between two times of day"},
       {"02:00 05:00", "\"02:00 05:00\" has no \"-\" between two times of day"},
       {"02:00\u201305:00", "\"02:00\u201305:00\" has no \"-\" between two times of day"},
@@ -63,82 +62,86 @@ TEST(Window, ProblemNamesThePart) {
       {"0200-0500", "\"0200\" is not a time of day"},
       {"02.00-05:00", "\"02.00\" is not a time of day"},
       {"02:00:00-05:00", "\"02:00:00\" is not a time of day"},
-      {"+2:00-05:00", "\"+2:00\" is not a time of day"},
+      {"+2:00-05:00", "\"+\" is not a day of the week"},
       {"0a:00-05:00", "\"0a:00\" is not a time of day"},
       {"02: 0-05:00", "\"02: 0\" is not a time of day"},
       {"02:00-05:0x", "\"05:0x\" is not a time of day"},
       {"02:00-5pm", "\"5pm\" is not a time of day"},
       {"02:00-05:00-06:00", "\"05:00-06:00\" is not a time of day"},
       {"02:00--05:00", "\"-05:00\" is not a time of day"},
-      {"02:00-05:00, 12:00-13:00", "\"05:00, 12:00-13:00\" is not a time of day"},
       {"24:00-05:00", "\"24:00\" can only be the end of a window"},
       {"24:00-24:00", "\"24:00\" can only be the end of a window"},
-      {"02:00-02:00", "the window opens and closes at the same time, \"02:00\""},
-      {"00:00-00:00", "the window opens and closes at the same time, \"00:00\""},
+      {"02:00-02:00", "\"02:00-02:00\" opens and closes at the same time, so it never opens"},
+      {"00:00-00:00", "\"00:00-00:00\" opens and closes at the same time, so it never opens"},
   };
   for (const Row& row : rows) {
-    const WindowText read = ParseWindow(row.text);
+    const WindowText read = ParseWindows(row.text);
     EXPECT_FALSE(read.valid) << row.text;
     EXPECT_EQ(read.problem, row.problem) << row.text;
-    EXPECT_EQ(read.window, Window{}) << row.text;
   }
 }
 
 TEST(Window, NulIsNoTime) {
-  EXPECT_FALSE(ParseWindow(std::string_view("02:00-05:00\0", 12)).valid);
+  EXPECT_FALSE(ParseWindows(std::string_view("02:00-05:00\0", 12)).valid);
 }
 
-TEST(Window, OpensAtItsFirstMinuteAndIsClosedAtItsLast) {
-  const Window window = {120, 300};
-  EXPECT_FALSE(IsOpen(window, 119));
-  EXPECT_TRUE(IsOpen(window, 120));
-  EXPECT_TRUE(IsOpen(window, 299));
-  EXPECT_FALSE(IsOpen(window, 300));
-}
-
-TEST(Window, CrossesMidnight) {
-  const Window window = {1320, 240};
-  EXPECT_FALSE(IsOpen(window, 1319));
-  EXPECT_TRUE(IsOpen(window, 1320));
-  EXPECT_TRUE(IsOpen(window, 1439));
-  EXPECT_TRUE(IsOpen(window, 0));
-  EXPECT_TRUE(IsOpen(window, 239));
-  EXPECT_FALSE(IsOpen(window, 240));
-  EXPECT_FALSE(IsOpen(window, 720));
-}
-
-TEST(Window, WholeDayIsAlwaysOpen) {
-  const Window window = ParseWindow("00:00-24:00").window;
-  for (int minute = 0; minute < 1440; ++minute) EXPECT_TRUE(IsOpen(window, minute)) << minute;
-}
-
-// Walks a clock from the opening on until the closing: the slow way to say what a window is.
-TEST(Window, IsOpenFromOpeningToClosingForEveryPairOfEnds) {
-  for (int opens = 0; opens < 1440; opens += 13) {
-    for (int closes = 0; closes <= 1440; closes += 9) {
-      if (opens == closes) continue;
-      bool within[1440] = {};
-      for (int minute = opens; minute != closes % 1440; minute = (minute + 1) % 1440) {
-        within[minute] = true;
-      }
-      if (opens == closes % 1440) std::fill(std::begin(within), std::end(within), true);
-      for (int minute = 0; minute < 1440; ++minute) {
-        ASSERT_EQ(IsOpen({opens, closes}, minute), within[minute])
-            << opens << "-" << closes << " at " << minute;
-      }
-    }
+TEST(Window, DaysComeBeforeTheTimes) {
+  constexpr uint8_t kWorkdays = 0x1F, kWeekend = 0x60;
+  struct Row {
+    std::string_view text;
+    std::vector<Window> expected;
+  };
+  const Row rows[] = {
+      {"Mon-Fri 02:00-05:00, Sat,Sun 00:00-08:00",
+       {{120, 300, kWorkdays}, {0, 480, kWeekend}}},
+      {"Mon 02:00-05:00", {{120, 300, 0x01}}},
+      {"sunday 02:00-05:00", {{120, 300, 0x40}}},
+      {"MON , Wednesday,FRI 02:00-05:00", {{120, 300, 0x15}}},
+      {"Fri-Mon 02:00-05:00", {{120, 300, 0x71}}},
+      {"Mon-Sun 02:00-05:00", {{120, 300, kEveryDay}}},
+      {"Sun-Sat 02:00-05:00", {{120, 300, kEveryDay}}},
+      {"Tue - Thu 22:00 - 04:00", {{1320, 240, 0x0E}}},
+      {"Mon02:00-05:00", {{120, 300, 0x01}}},
+      {"Mon,Mon-Tue 02:00-05:00", {{120, 300, 0x03}}},
+      {"02:00-05:00, 14:00-16:00", {{120, 300}, {840, 960}}},
+      {"02:00-05:00,Sat 00:00-24:00", {{120, 300}, {0, 1440, 0x20}}},
+      // A window without days opens every day, whatever stands before it.
+      {"Mon 02:00-05:00, 14:00-16:00", {{120, 300, 0x01}, {840, 960}}},
+      {"02:00-05:00, 02:00-05:00", {{120, 300}, {120, 300}}},
+  };
+  for (const Row& row : rows) {
+    const WindowText read = ParseWindows(row.text);
+    EXPECT_TRUE(read.valid) << row.text << ": " << read.problem;
+    EXPECT_EQ(read.windows, row.expected) << row.text;
   }
 }
 
-TEST(Window, KnowsHowLongAgoItOpened) {
-  const Window night = {.opens_minute = 22 * 60, .closes_minute = 4 * 60};
-  EXPECT_EQ(MinutesSinceOpening(night, 22 * 60), 0);
-  EXPECT_EQ(MinutesSinceOpening(night, 23 * 60 + 59), 119);
-  EXPECT_EQ(MinutesSinceOpening(night, 0), 120);
-  EXPECT_EQ(MinutesSinceOpening(night, 22 * 60 - 1), 24 * 60 - 1);
-  const Window day = {.opens_minute = 0, .closes_minute = 24 * 60};
-  EXPECT_EQ(MinutesSinceOpening(day, 0), 0);
-  EXPECT_EQ(MinutesSinceOpening(day, 1439), 1439);
+TEST(Window, ProblemOfDaysNamesThePart) {
+  struct Row {
+    std::string_view text;
+    std::string_view problem;
+  };
+  const Row rows[] = {
+      {"Mo 02:00-05:00", "\"Mo\" is not a day of the week"},
+      {"Mon-Fry 02:00-05:00", "\"Fry\" is not a day of the week"},
+      {"Mon- 02:00-05:00", "a day of the week is missing"},
+      {"Mon-Wed-Fri 02:00-05:00", "\"Wed-Fri\" is not a day of the week"},
+      {"Mon Tue 02:00-05:00", "\"Mon Tue\" is not a day of the week"},
+      {"Mon", "\"Mon\" has no times of day"},
+      {"02:00-05:00, Sat,Sun", "\"Sun\" has no times of day"},
+      {"Mon 02:00", "\"02:00\" has no \"-\" between two times of day"},
+      {"Mon 02:00-02:00", "\"02:00-02:00\" opens and closes at the same time, so it never opens"},
+      {"02:00-05:00 Mon", "\"05:00 Mon\" is not a time of day"},
+      {"02:00-05:00,", "there is nothing between two commas, or at an end"},
+      {",02:00-05:00", "there is nothing between two commas, or at an end"},
+      {"Mon,,Tue 02:00-05:00", "there is nothing between two commas, or at an end"},
+      {"Mon-Fri 02:00-05:00, Sat 00:00-25:00", "\"25:00\" is not a time of day"},
+  };
+  for (const Row& row : rows) {
+    const WindowText read = ParseWindows(row.text);
+    EXPECT_FALSE(read.valid) << row.text;
+    EXPECT_EQ(read.problem, row.problem) << row.text;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/lease.h"
 #include "store/store_test_support.h"
 
 namespace backup_ext {
@@ -35,7 +36,7 @@ TEST_F(WriterLockTest, HasOneHolder) {
 TEST_F(WriterLockTest, IsFreeAfterItsHolder) {
   WriterLock::Acquire(repository_, "a holder with a long, long name").reset();
   const std::unique_ptr<WriterLock> lock = WriterLock::Acquire(repository_, "short");
-  EXPECT_EQ(ReadText(lock_path_), "short\n");
+  EXPECT_TRUE(ReadText(lock_path_).starts_with("short\nlease "));
 }
 
 TEST_F(WriterLockTest, IsFreedWhenItsHolderIsKilled) {
@@ -105,7 +106,111 @@ TEST_F(WriterLockTest, BelievesNothingThatTheFileSays) {
   const std::optional<Error> error =
       ErrorOf([&] { static_cast<void>(WriterLock::Acquire(repository_, "y")); });
   ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->detail(), "The lock is held by a?[31m?ERROR:  b.");
+  EXPECT_EQ(error->detail(), "The lock is held by a?[31m.");
+}
+
+// What a holder on another machine has written.
+std::string OtherMachine(uint64_t beat, int64_t seconds) {
+  return EncodeLease("backup A (PID 1 on there)",
+                     {std::string(32, 'a'), beat, seconds, "another-boot-id"});
+}
+
+TEST_F(WriterLockTest, IsNotTakenFromAHolderOnAnotherMachine) {
+  MakeDirectory(location_ + "/locks");
+  WriteFileDurably(lock_path_, AsBytes(OtherMachine(1, 60)));
+  int looks = 0;
+  const std::optional<Error> error = ErrorOf([&] {
+    static_cast<void>(WriterLock::Acquire(repository_, "we", [&] {
+      // It renews its lease.
+      if (++looks != 3) return;
+      const FileDescriptor file = OpenFile(lock_path_, O_WRONLY);
+      WriteAll(file.get(), AsBytes(OtherMachine(2, 60)), lock_path_);
+    }));
+  });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kLocked);
+  EXPECT_EQ(error->detail(), "The lock is held by backup A (PID 1 on there).");
+  EXPECT_EQ(ReadText(lock_path_), OtherMachine(2, 60));
+}
+
+TEST_F(WriterLockTest, IsTakenFromADeadHolderOnAnotherMachine) {
+  MakeDirectory(location_ + "/locks");
+  WriteFileDurably(lock_path_, AsBytes(OtherMachine(1, 1)));
+  int looks = 0;
+  const auto lock = WriterLock::Acquire(repository_, "we", [&] { ++looks; });
+  EXPECT_GT(looks, 0) << "it waited";
+  lock->Check();
+  EXPECT_TRUE(ReadText(lock_path_).starts_with("we\nlease "));
+}
+
+TEST_F(WriterLockTest, IsFreeAtOnceAfterAHolderOnAnotherMachineHasEnded) {
+  MakeDirectory(location_ + "/locks");
+  WriteFileDurably(lock_path_, AsBytes("backup A (PID 1 on there)\n"));
+  WriterLock::Acquire(repository_, "we", [] { ADD_FAILURE() << "it waits"; })->Check();
+  EXPECT_EQ(ReadText(lock_path_), "we\n");
+}
+
+TEST_F(WriterLockTest, WaitForAnotherMachineCanBeCancelled) {
+  MakeDirectory(location_ + "/locks");
+  WriteFileDurably(lock_path_, AsBytes(OtherMachine(1, kLongestLeaseSeconds)));
+  const auto cancel = [] { throw Error(ErrorCode::kCanceled, "cancelled"); };
+  EXPECT_ERROR(WriterLock::Acquire(repository_, "we", cancel), ErrorCode::kCanceled, "cancelled");
+  EXPECT_EQ(ReadText(lock_path_), OtherMachine(1, kLongestLeaseSeconds));
+}
+
+TEST_F(WriterLockTest, HolderNoticesThatAnotherMachineTookItOver) {
+  auto lock = WriterLock::Acquire(repository_, "we");
+  lock->RenewFor(2);
+  lock->Check();
+  {
+    const FileDescriptor file = OpenFile(lock_path_, O_WRONLY | O_TRUNC);
+    WriteAll(file.get(), AsBytes(OtherMachine(1, 60)), lock_path_);
+  }
+  const std::optional<Error> error = ErrorOf([&] { lock->Check(); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kLocked);
+  EXPECT_EQ(error->detail(), "It was taken over by backup A (PID 1 on there).");
+  EXPECT_ERROR(lock->Renew(), ErrorCode::kLocked, "was lost");
+  lock.reset();
+  EXPECT_EQ(ReadText(lock_path_), OtherMachine(1, 60)) << "the other one's lease stays";
+}
+
+TEST_F(WriterLockTest, RenewingNeedsNoRoom) {
+  const auto lock = WriterLock::Acquire(repository_, "we");
+  const std::string before = ReadText(lock_path_);
+  lock->RenewFor(kLongestLeaseSeconds);
+  const std::string after = ReadText(lock_path_);
+  EXPECT_NE(before, after);
+  EXPECT_EQ(before.size(), after.size());
+}
+
+TEST_F(WriterLockTest, IsSeenWithoutTakingIt) {
+  EXPECT_FALSE(IsWriterLocked(repository_));
+  {
+    const auto lock = WriterLock::Acquire(repository_, "we");
+    EXPECT_TRUE(IsWriterLocked(repository_));
+  }
+  EXPECT_FALSE(IsWriterLocked(repository_));
+}
+
+TEST(Lease, IsReadAsItWasWritten) {
+  const Lease lease = {std::string(32, '7'), UINT64_MAX, 99, "boot"};
+  EXPECT_EQ(ParseLease(EncodeLease("holder", lease)), lease);
+  const Lease without_boot = {std::string(32, '7'), 0, 1, ""};
+  EXPECT_EQ(ParseLease(EncodeLease("", without_boot)), without_boot);
+}
+
+TEST(Lease, IsNotBelievedUnlessItIsWhole) {
+  const std::string text = EncodeLease("holder", {std::string(32, '7'), 1, 60, "boot"});
+  for (size_t size = 0; size < text.size(); ++size) {
+    EXPECT_FALSE(ParseLease(text.substr(0, size)).has_value()) << size;
+  }
+  for (const std::string_view other :
+       {"holder\nlease x 1 60 boot\n", "holder\nlease \n", "holder\n\n", "\n\n\n",
+        "holder\nlease 77777777777777777777777777777777 1 -60 boot\n",
+        "holder\nlease 77777777777777777777777777777777 1 99999999 boot\n"}) {
+    EXPECT_FALSE(ParseLease(other).has_value()) << other;
+  }
 }
 
 // What frees space must not need space.

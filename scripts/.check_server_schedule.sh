@@ -51,7 +51,7 @@ CONF
   return $status
 }
 
-tap() { run_tap_tests x; }
+tap() { run_tap_tests test/t/034_missed_windows.pl test/t/035_replicated_pair.pl test/t/036_copied_data_directory.pl; }
 
 soak() {
   run_tap_tests test/t/060_incremental_property.pl "BACKUP_EXT_SECONDS=${BACKUP_EXT_SECONDS:-3600}" \

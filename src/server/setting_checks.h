@@ -1,0 +1,11 @@
+// What the check hooks of the settings share.
+#pragma once
+
+#include "boundary.h"
+
+namespace backup_ext {
+
+// Tells why a value is refused, from a check hook. Always false.
+bool RefuseSetting(const PlainError& error);
+
+}  // namespace backup_ext
