@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "cluster/wal_file.h"
 #include "restore/stage_settings.h"
 #include "restore/tablespace_links.h"
@@ -56,6 +57,12 @@ void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const Re
                      const StageMarker& marker, int port, const CapturedFiles& captured,
                      PostgresManifest* manifest) {
   manifest->Add(InStageFolder("stage.json"), EncodeStageMarker(marker));
+  for (const auto& [oid, fd] : tree.tablespaces()) {
+    // Beside the stage one marker serves all, outside of what the manifest lists.
+    if (ParentDirectory(tree.TablespacePath(oid)) == tree.tablespaces_directory()) continue;
+    manifest->Add(fmt::format("pg_tblspc/{}/{}", oid, InStageFolder("stage.json")),
+                  EncodeStageMarker(marker));
+  }
   WriteListed(tree, InStageFolder("postgresql.auto.conf"), AsText(captured.auto_conf), manifest);
   WriteListed(tree, InStageFolder("pg_hba.conf"),
               "# The socket directory lets in nobody but the owner of this copy, and no network is "
