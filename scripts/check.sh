@@ -96,14 +96,19 @@ build_with() {
 }
 
 build() {
-  build_with build/check-gcc -DCMAKE_CXX_COMPILER=g++
+  build_with build/check-gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
   counts build '1 0'
 }
 
+# The second compiler's build is the one for ThreadSanitizer: one build less.
+build_with_clang() {
+  build_with build/check-clang -DCMAKE_CXX_COMPILER=clang++-14 -DBACKUP_EXT_SANITIZE=thread \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -gline-tables-only'
+}
+
 clang() {
-  build_with build/check-clang -DCMAKE_CXX_COMPILER=clang++-14 \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1
-  make -j"$jobs" CXX=clang++-14 server-objects
+  build_with_clang
+  make -j"$jobs" CXX=clang++-14 COPT=-fsyntax-only server-objects
   counts clang '1 0'
 }
 
@@ -151,9 +156,8 @@ tsan() {
   local prefix=(setarch "$(uname -m)" -R)
   "${prefix[@]}" true || prefix=()
   "${prefix[@]}" true
-  build_with build/check-tsan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=thread \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1'
-  run_unit_tests tsan build/check-tsan "${prefix[@]}" env TSAN_OPTIONS=halt_on_error=1
+  build_with_clang
+  run_unit_tests tsan build/check-clang "${prefix[@]}" env TSAN_OPTIONS=halt_on_error=1
 }
 
 # server_step NAME STEP: one step of scripts/check_server.sh with Debian 12's PostgreSQL 15.
@@ -213,7 +217,7 @@ section build 'core, program and unit tests with g++' build
 section clang 'the same and the server part with clang++' clang
 section unit 'unit tests' unit
 section asan 'unit tests under AddressSanitizer and UndefinedBehaviorSanitizer' asan
-section tsan 'unit tests under ThreadSanitizer' tsan
+section tsan 'unit tests under ThreadSanitizer (what clang++ built)' tsan
 section server15 'PostgreSQL 15: build and install' server15
 section regress15 'PostgreSQL 15: pg_regress (make installcheck)' regress15
 section tap15 'PostgreSQL 15: TAP tests on real clusters' tap15

@@ -11,7 +11,8 @@ build_packages=(g++ cmake make git libzstd-dev libxxhash-dev libssl-dev nlohmann
                 libcli11-dev libfmt-dev postgresql-server-dev-15)
 # postgresql-15 holds pgbench, pg_amcheck and amcheck too.
 demo_packages=("${build_packages[@]}" postgresql-15 util-linux)
-check_packages=("${demo_packages[@]}" libgtest-dev libgmock-dev clang-14 clang-format-14
+check_packages=("${demo_packages[@]}" libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev
+                clang-format-14
                 postgresql-15-cron libipc-run-perl perl python3 debootstrap wget)
 bench_packages=("${demo_packages[@]}" pgbackrest)
 

@@ -263,7 +263,7 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
   AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
 
   ThrowIfJobMustEnd(*slot);
-  slot->progress.phase = Phase::kWaitingForWal;
+  slot->progress.Enter(Phase::kWaitingForWal);
   const StoppedBackup stopped = mode->End();
   wal->Complete(run, stopped.stop_lsn, stopped.timeline, [&] {
     access->PausePoint();
@@ -304,7 +304,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
 
   // Cancelled before this process had taken its slot: no signal was sent then.
   ThrowIfJobMustEnd(*slot);
-  slot->progress.phase = Phase::kWaitingForCheckpoint;
+  slot->progress.Enter(Phase::kWaitingForCheckpoint);
   HoldWal();
   lock->RenewFor(CheckPointTimeout + kCheckpointMarginSeconds);
   BackupMode mode;
@@ -352,7 +352,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   ReportDamage(run.damaged_pages(), record, slot);
   LogEnd(record);
   ExpireAfterBackup(repository, lock.get(), record, slot);
-  slot->progress.phase = Phase::kFinished;
+  slot->progress.Enter(Phase::kFinished);
 }
 
 }  // namespace backup_ext

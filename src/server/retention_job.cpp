@@ -20,7 +20,7 @@ void Report(int level, const std::string& text) {
 }
 
 void Expire(const Repository& repository, WriterLock* lock, JobSlot* slot) {
-  slot->progress.phase = Phase::kExpiring;
+  slot->progress.Enter(Phase::kExpiring);
   PausePoint(*slot);  // the settings of now
   LogExpiry(ExpireBackups(repository, *lock, CurrentSettings().retention, [&] {
     PausePoint(*slot);

@@ -93,7 +93,7 @@ Repository OpenOwnRepository() {
 
 void RunStage(const JobRequest& request, JobSlot* slot) {
   const Settings settings = CurrentSettings();
-  slot->progress.phase = Phase::kChecking;
+  slot->progress.Enter(Phase::kChecking);
   const Repository repository = OpenOwnRepository();
   // Before the safety backup: "latest" is the newest backup of now, not the one that is about to
   // be.
@@ -134,7 +134,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   stage.staged_at = Now();
   forget.Release();
   DescribeAsReady(staging, stage);
-  slot->progress.phase = Phase::kFinished;
+  slot->progress.Enter(Phase::kFinished);
 }
 
 }  // namespace backup_ext

@@ -63,6 +63,12 @@ void RunJob(JobSlot* slot) {
             slot);
 }
 
+// Set by a test module that is preloaded as well.
+void LetTestsObserve() {
+  phase_observer =
+      reinterpret_cast<PhaseObserver>(*find_rendezvous_variable("backup_ext_phase_observer"));
+}
+
 void ShowJob(const JobSlot& slot) {
   char activity[160];
   snprintf(activity, sizeof(activity), "%s %s", OperationName(slot.request.kind),
@@ -98,6 +104,7 @@ void backup_ext_worker_main(Datum argument) {
   CurrentResourceOwner = AuxProcessResourceOwner;
   before_shmem_exit(TellWhyTerminated, 0);
   ShowJob(*outcome.slot);
+  LetTestsObserve();
   MemoryContextSwitchTo(
       AllocSetContextCreate(TopMemoryContext, "backup_ext job", ALLOCSET_DEFAULT_SIZES));
 

@@ -243,52 +243,40 @@ sub hold_checkpointer
 	return $pid;
 }
 
-# Starts SQL in the background, and stops the worker of its job with all its threads in that phase.
-# Returns (run, pid of the worker, state_of() just before); let_go(pid) lets it work on. A phase can be
-# over before the worker is met in it: then the job is cancelled, or ends well, and it is tried again.
+# Starts SQL in the background, and stops the worker of its job with all its threads in that phase: at
+# its begin, or when it has done so many files in it. Returns (run, pid of the worker, state_of() just
+# before); let_go(pid) lets it work on. The node must preload the module in test/border too.
 sub hold_in_phase
 {
-	my ($node, $sql, $phase) = @_;
-	$node->safe_psql('postgres', q{
-		CREATE OR REPLACE FUNCTION stop_worker_in(wanted text) RETURNS int AS $$
-		DECLARE worker int;
-		BEGIN
-			LOOP
-				SELECT pid INTO worker FROM backup_progress() WHERE phase = wanted;
-				EXIT WHEN worker IS NOT NULL;
-				PERFORM pg_sleep(0.001);
-			END LOOP;
-			EXECUTE format('COPY (SELECT 1) TO PROGRAM %L',
-				format('cat > /dev/null; kill -STOP %s || true', worker));
-			RETURN worker;
-		END $$ LANGUAGE plpgsql});
+	my ($node, $sql, $phase, $files) = @_;
+	set_and_reload($node, 'border.stop_after_files', $files // 0, $files // 0);
+	set_and_reload($node, 'border.stop_in_phase', $phase, $phase);
+	my $before = state_of($node);
+	my ($run, $pid);
+	# With $files, the phase can be over before the worker is stopped: then the job ends, and it is
+	# tried again.
 	foreach my $attempt (1 .. 20)
 	{
-		# Ends by itself when the phase was missed.
-		my $watcher = start_sql($node,
-			"SET statement_timeout = '20s';\nSELECT stop_worker_in('$phase');");
+		$run = start_sql($node, $sql);
 		wait_until(
 			sub {
-				$node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity
-					WHERE query LIKE 'SELECT stop_worker_in(%' AND state = 'active'});
+				$pid = $node->safe_psql('postgres', 'SELECT max(pid) FROM backup_progress()');
+				$run->{process}->pump_nb;
+				return process_state($pid) eq 'T' || !$run->{process}->pumpable;
 			},
-			'the watcher runs');
-		my $before = state_of($node);
-		my $run = start_sql($node, $sql);
-		my ($status, $pid) = finish_sql($watcher);
-		next if $status != 0;
-		$stopped{$pid} = 1;
-		wait_until(sub { process_state($pid) =~ /^[TZX]?$/ },
-			'the worker stands still');
-		my $now = $node->safe_psql('postgres', 'SELECT phase FROM backup_progress()');
-		return ($run, $pid, $before) if $now eq $phase && process_state($pid) eq 'T';
-		note("missed the worker in phase \"$phase\": it is in \"$now\"");
-		let_go($pid);
-		$node->safe_psql('postgres', 'SELECT backup_cancel(job_id) FROM backup_progress()');
+			"the worker stands still in phase \"$phase\"");
+		last if process_state($pid) eq 'T';
+		note("missed the worker in phase \"$phase\"");
 		finish_sql($run);
+		die "the job failed before it was held: $run->{error}" if $run->{error} ne '';
 		$node->safe_psql('postgres', 'SELECT backup_discard_stage(stage_id) FROM backup_staged()');
 	}
-	die "could not hold a worker in phase \"$phase\"";
+	die "could not hold a worker in phase \"$phase\"" if process_state($pid) ne 'T';
+	$stopped{$pid} = 1;
+	set_and_reload($node, 'border.stop_in_phase', undef, '');
+	is($node->safe_psql('postgres', "SELECT phase FROM backup_progress() WHERE pid = $pid"),
+		$phase, "a worker is held in phase \"$phase\"");
+	return ($run, $pid, $before);
 }
 
 sub stop_process

@@ -11,7 +11,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # full_page_writes off: then whole pages in the WAL give backup mode away.
-my $node = new_node('main', conf => { full_page_writes => 'off', 'backup_ext.workers' => 2 });
+my $node = new_node('main', conf => {
+	shared_preload_libraries => 'backup_ext, backup_ext_border', full_page_writes => 'off',
+	'backup_ext.workers' => 2
+});
 $node->safe_psql('postgres', 'CREATE TABLE kept AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g');
 my $call = 'SELECT backup_now()';
 

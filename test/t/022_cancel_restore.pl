@@ -9,7 +9,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('main', conf => { 'backup_ext.workers' => 2 });
+my $node = new_node('main', conf => {
+	shared_preload_libraries => 'backup_ext, backup_ext_border',
+	'backup_ext.workers' => 2
+});
 my $staging = $node->data_dir . '.staged';
 $node->safe_psql('postgres', 'CREATE TABLE kept AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g');
 works_again($node, 'at the beginning', stage => 1);
@@ -28,7 +31,7 @@ my $call = 'SELECT backup_stage_restore(safety_backup => false)';
 foreach my $way (ways_to_cancel())
 {
 	my $what = "writing files, $way->{name}";
-	my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files');
+	my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files', 20);
 	is($node->safe_psql('postgres', 'SELECT state FROM backup_staged()'),
 		'building', "$what: the stage is being built") if !defined $way->{timeout_s};
 	cancel($node, $way, $run, $worker, $what);
@@ -36,13 +39,13 @@ foreach my $way (ways_to_cancel())
 	nothing_is_staged($what);
 }
 
-my ($run, $worker) = hold_in_phase($node, waiting_call($call), 'writing files');
+my ($run, $worker) = hold_in_phase($node, waiting_call($call), 'writing files', 20);
 stop_server($node, 'fast', $run, $worker, 'writing files, fast shutdown');
 is_unchanged($node, $before, 'writing files, fast shutdown');
 nothing_is_staged('writing files, fast shutdown');
 
 # A worker that had no time to clean up: its stage is shown as failed, and can be discarded.
-($run, $worker) = hold_in_phase($node, waiting_call($call), 'writing files');
+($run, $worker) = hold_in_phase($node, waiting_call($call), 'writing files', 20);
 stop_server($node, 'immediate', $run, $worker, 'writing files, immediate shutdown');
 my ($stage_id, $directory) = split(/\|/,
 	$node->safe_psql('postgres', q{SELECT stage_id, directory FROM backup_staged() WHERE state = 'failed'}));

@@ -9,7 +9,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('main', conf => { restart_after_crash => 'on', 'backup_ext.workers' => 2 });
+my $node = new_node('main', conf => {
+	shared_preload_libraries => 'backup_ext, backup_ext_border',
+	restart_after_crash => 'on', 'backup_ext.workers' => 2
+});
 my $repository = repository($node);
 my $staging = $node->data_dir . '.staged';
 works_again($node, 'at the beginning');
@@ -77,7 +80,7 @@ foreach my $case ([ 'moved away', \&move_away, \&put_back ], [ 'closed', \&close
 {
 	my ($name, $take, $give) = @$case;
 	my ($restore, $worker) = hold_in_phase($node,
-		waiting_call('SELECT backup_stage_restore(safety_backup => false)'), 'writing files');
+		waiting_call('SELECT backup_stage_restore(safety_backup => false)'), 'writing files', 20);
 	$take->();
 	let_go($worker);
 	($status, $output, $error) = finish_sql($restore);

@@ -18,7 +18,10 @@ srand($seed);
 note("seed $seed (BACKUP_EXT_TEST_SEED)");
 
 my $node = new_node('main', extra => [ '--data-checksums', '--wal-segsize=1' ],
-	conf => { 'backup_ext.workers' => 2, max_wal_senders => 5 });
+	conf => {
+		shared_preload_libraries => 'backup_ext, backup_ext_border',
+		'backup_ext.workers' => 2, max_wal_senders => 5
+	});
 my $repository = repository($node);
 my $rows = q{SELECT path, offset_bytes, problem FROM backup_verify(%s)};
 
@@ -295,7 +298,7 @@ my $call = "SELECT * FROM backup_verify('$newer')";
 foreach my $way (ways_to_cancel())
 {
 	my $what = "verify, $way->{name}";
-	my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'verifying files');
+	my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'verifying files', 20);
 	my $notes_before = scalar(grep { $_ =~ $notes } repository_files($repository));
 	if ($way->{name} eq 'backup_cancel()')
 	{

@@ -136,7 +136,7 @@ size_t BackupRun::wal_segments_stored() const {
 }
 
 void BackupRun::DrainWal() {
-  state_->environment.progress->phase = Phase::kWaitingForWal;
+  state_->environment.progress->Enter(Phase::kWaitingForWal);
   state_->wal.Drain();
 }
 
@@ -156,7 +156,7 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
   }
   DrainWal();
   state_->is_finishing = true;
-  state_->environment.progress->phase = Phase::kCommitting;
+  state_->environment.progress->Enter(Phase::kCommitting);
   SecondSection section;
   section.wal = state_->wal.TakeEntries();
   state_->FindLateUnlogged();

@@ -40,7 +40,7 @@ uint32_t OidOfTablespace(const std::string& path) {
 }  // namespace
 
 void ClusterCopier::Estimate() {
-  environment_->progress->phase = Phase::kEstimating;
+  environment_->progress->Enter(Phase::kEstimating);
   ClusterScan scan(environment_->facts);
   uint64_t bytes = 0;
   uint64_t files = 0;
@@ -55,7 +55,7 @@ void ClusterCopier::Estimate() {
 }
 
 void ClusterCopier::Copy() {
-  environment_->progress->phase = Phase::kCopying;
+  environment_->progress->Enter(Phase::kCopying);
   ClusterScan scan(environment_->facts);
   while (auto scanned = scan.Next()) {
     loop_->Turn();

@@ -51,6 +51,12 @@ enum class Phase : uint32_t {
   return "unknown";
 }
 
+struct Progress;
+// Looks on when a run enters a phase, in its main thread: how tests stop a job exactly there. Null
+// in use.
+using PhaseObserver = void (*)(const Progress& progress);
+inline std::atomic<PhaseObserver> phase_observer{nullptr};
+
 // Threads add to the counters; the phase and the totals are set by the run's main thread.
 struct Progress {
   std::atomic<Phase> phase{Phase::kStarting};
@@ -58,6 +64,11 @@ struct Progress {
   std::atomic<uint64_t> bytes_total{0};  // 0: not known yet
   std::atomic<uint64_t> files_done{0};
   std::atomic<uint64_t> files_total{0};
+
+  void Enter(Phase next) {
+    phase = next;
+    if (const PhaseObserver observe = phase_observer) observe(*this);
+  }
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 

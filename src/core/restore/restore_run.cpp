@@ -86,7 +86,7 @@ class StagedRestore {
         tree_(CleanDirectoryPath(options.directory)) {}
 
   RestorePlan Check() {
-    progress_->phase = Phase::kChecking;
+    progress_->Enter(Phase::kChecking);
     CheckPlace();
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     CheckFreeSpace(tree_.directory(), record_, plan);
@@ -99,7 +99,7 @@ class StagedRestore {
     Write(std::move(plan));
     abandon.Release();
 
-    progress_->phase = Phase::kFinished;
+    progress_->Enter(Phase::kFinished);
     return {progress_->bytes_done, progress_->files_done, StartCommand(options_, tree_.directory()),
             marker_.socket_directory};
   }
@@ -116,7 +116,7 @@ class StagedRestore {
   }
 
   void Write(RestorePlan plan) {
-    progress_->phase = Phase::kWriting;
+    progress_->Enter(Phase::kWriting);
     progress_->bytes_total = plan.bytes;
     progress_->files_total = plan.files;
     const std::optional<FileOwner> owner = OwnerToGive(plan);
@@ -141,7 +141,7 @@ class StagedRestore {
     manifest.Add("global/pg_control", AsText(captured.control_file));
     manifest.Finish();
 
-    progress_->phase = Phase::kSyncing;
+    progress_->Enter(Phase::kSyncing);
     SyncTree(tree_, threads_, pause_point_);
     WriteControlFile(tree_, captured.control_file);
     tree_.OpenToOwner(plan.group_access ? 0750 : 0700);

@@ -55,11 +55,11 @@ class Verifying {
   }
 
   void Run() {
-    progress_->phase = Phase::kChecking;
+    progress_->Enter(Phase::kChecking);
     expected_ = FindExpectedFiles(repository_, record_, problems_, pause_point_);
     progress_->bytes_total = expected_.bytes;
     progress_->files_total = expected_.files;
-    progress_->phase = Phase::kVerifying;
+    progress_->Enter(Phase::kVerifying);
     const auto reader = OpenManifest(repository_, record_);
     while (auto entry = reader->Next()) {
       packs_.Extend(reader->packs());
@@ -194,7 +194,7 @@ VerifyResult VerifyBackup(const Repository& repository, std::string_view backup_
   result.damaged_files = problems.count();
   result.problems = problems.Take();
   result.checked_bytes = progress->bytes_done;
-  progress->phase = Phase::kFinished;
+  progress->Enter(Phase::kFinished);
   return result;
 }
 
