@@ -255,8 +255,9 @@ std::unique_ptr<WriterLock> LockRepository(const BackupJob& job, const Repositor
   }
 }
 
-// Two servers may look at the same moment; the second one gets the lock when the first has finished.
-// Only a backup that came while this one was about to begin: older ones the launcher has judged.
+// Two servers may look at the same moment; the second one gets the lock when the first has
+// finished. Only a backup that came while this one was about to begin: older ones the launcher has
+// judged.
 void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot* slot) {
   constexpr Microseconds kClocksDiffer = 600 * kMicrosecondsPerSecond;
   if (job.window_opened_at == 0) return;
@@ -268,9 +269,9 @@ void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot
       continue;
     }
     slot->locked_out = true;
-    throw Error(ErrorCode::kLocked,
-                fmt::format("the backup of this window was taken by another server: {}",
-                            record.backup_id));
+    throw Error(
+        ErrorCode::kLocked,
+        fmt::format("the backup of this window was taken by another server: {}", record.backup_id));
   }
 }
 

@@ -78,8 +78,8 @@ std::vector<ExpiryRow> Expire(JobSlot* slot) {
   RequireOwner(repository);
   const auto lock = LockForRemoval(repository, "backup_expire()");
   const auto pause_point = ServingInterrupts(lock.get());
-  std::vector<ExpiryRow> result = ExpireBackups(repository, *lock, CurrentSettings().retention,
-                                                pause_point, &slot->progress);
+  std::vector<ExpiryRow> result =
+      ExpireBackups(repository, *lock, CurrentSettings().retention, pause_point, &slot->progress);
   LogExpiry(result);
   slot->figures.freed_bytes = FreedBytes(result);
   return result;

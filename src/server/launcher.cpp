@@ -99,10 +99,10 @@ void ForgetWhatWasSeen(Memory* memory) {
 void WatchSchedule(const Settings& settings, bool in_recovery, Memory* memory) {
   const char* zone = "";
   CallPostgres([&] { zone = pg_get_timezone_name(session_timezone); });
-  std::string schedule = fmt::format(
-      "{} {} {} {} {} {}", settings.enabled, settings.repository.empty(),
-      static_cast<int>(settings.schedule.run_on), settings.schedule.timezone, zone,
-      settings.schedule.window_text);
+  std::string schedule =
+      fmt::format("{} {} {} {} {} {}", settings.enabled, settings.repository.empty(),
+                  static_cast<int>(settings.schedule.run_on), settings.schedule.timezone, zone,
+                  settings.schedule.window_text);
   const bool runs_here = WhyNotHere(settings.schedule.run_on, in_recovery).empty();
   const bool is_first = memory->schedule.empty();
   const bool is_moved = !is_first && schedule != memory->schedule;

@@ -52,8 +52,8 @@ void LogExpiry(const std::vector<ExpiryRow>& rows) {
   }
 }
 
-void ExpireAfterBackup(const Repository& repository, WriterLock* lock,
-                       const BackupRecord& record, JobSlot* slot) noexcept {
+void ExpireAfterBackup(const Repository& repository, WriterLock* lock, const BackupRecord& record,
+                       JobSlot* slot) noexcept {
   if (record.state != "complete") return;
   PlainError error;
   if (RunCatchingAll([&] { Expire(repository, lock, slot); }, &error)) return;

@@ -13,8 +13,8 @@ namespace backup_ext {
 // Removes what the settings no longer keep, once a backup is complete (a damaged one is no success:
 // nothing is removed then). Still under that backup's lock. One line in the log a removed backup;
 // what goes wrong is a WARNING there, for the backup itself is good. Never throws.
-void ExpireAfterBackup(const Repository& repository, WriterLock* lock,
-                       const BackupRecord& record, JobSlot* slot) noexcept;
+void ExpireAfterBackup(const Repository& repository, WriterLock* lock, const BackupRecord& record,
+                       JobSlot* slot) noexcept;
 
 // `backup_ext: backup ... removed: ...`, or a WARNING for one that was to be removed and was not.
 void LogExpiry(const std::vector<ExpiryRow>& rows);

@@ -78,14 +78,12 @@ void DefineScheduleSettings() {
                            "What happens to a backup that is running when its window closes.",
                            nullptr, &setting_window_end, setting_window_end, kWindowEnds,
                            PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-  DefineCustomBoolVariable("backup_ext.catch_up",
-                           "Makes up for a window that was missed because the server was down.",
-                           nullptr, &setting_catch_up, true, PGC_SIGHUP, 0, nullptr, nullptr,
-                           nullptr);
-  DefineCustomEnumVariable("backup_ext.run_on",
-                           "Which server of a replicated pair takes the automatic backups.",
-                           nullptr, &setting_run_on, setting_run_on, kRunOns, PGC_SIGHUP, 0,
-                           nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "backup_ext.catch_up", "Makes up for a window that was missed because the server was down.",
+      nullptr, &setting_catch_up, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable(
+      "backup_ext.run_on", "Which server of a replicated pair takes the automatic backups.",
+      nullptr, &setting_run_on, setting_run_on, kRunOns, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 ScheduleSettings CurrentScheduleSettings() {

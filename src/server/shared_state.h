@@ -97,9 +97,9 @@ struct JobSlot {
   std::atomic<uint32_t> slowed_by;         // bits of SlowedBy
   RunFigures figures;                      // written by the worker alone
   PlainError error;                        // of kFailed
-  bool ended_with_window;  // cancelled because its window had closed
-  bool locked_out;         // another writer had the repository: nothing failed
-  PlainError error;        // of kFailed
+  bool ended_with_window;                  // cancelled because its window had closed
+  bool locked_out;                         // another writer had the repository: nothing failed
+  PlainError error;                        // of kFailed
   char warning[1024];
 };
 

@@ -1,5 +1,5 @@
-// How fast a running backup may read: max_rate, the pace of its window, and less while the server has more to do than it
-// had.
+// How fast a running backup may read: max_rate, the pace of its window, and less while the server
+// has more to do than it had.
 #pragma once
 
 #include "base/clock.h"

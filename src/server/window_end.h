@@ -28,8 +28,8 @@ class WindowEndGuard {
                                 Microseconds now) const;
 
   JobSlot* slot_;
-  Microseconds begun_at_;   // in its window; 0: the run has none
-  int64_t next_look_ = 0;   // by MonotonicNow()
+  Microseconds begun_at_;  // in its window; 0: the run has none
+  int64_t next_look_ = 0;  // by MonotonicNow()
   uint64_t rate_ = 0;
 };
 

@@ -25,8 +25,8 @@ std::optional<Microseconds> RunOfThisWindow(const ScheduleState& state) {
 }  // namespace
 
 std::optional<Microseconds> NextRun(const ScheduleState& state, std::span<const Opening> openings) {
-  const bool runs_here = state.enabled && state.repository_set &&
-                         WhyNotHere(state.run_on, state.in_recovery).empty();
+  const bool runs_here =
+      state.enabled && state.repository_set && WhyNotHere(state.run_on, state.in_recovery).empty();
   if (!runs_here) return std::nullopt;
   Microseconds closes_at = 0;  // 0: no window is open
   Microseconds next_opens_at = 0;

@@ -55,8 +55,7 @@ std::string Obstacle(const ScheduleState& state) {
 
 // The newest window opened while nobody could have used it.
 bool PassedWhileDown(const ScheduleState& state) {
-  return state.window_opened_at < state.up_since &&
-         state.window_opened_at >= state.scheduled_since;
+  return state.window_opened_at < state.up_since && state.window_opened_at >= state.scheduled_since;
 }
 
 bool MayBeMadeUp(const ScheduleState& state) { return state.catch_up && PassedWhileDown(state); }
@@ -127,9 +126,8 @@ ScheduleDecision DecideAutomaticBackup(const ScheduleState& state) {
   if (!state.window_open && !MayBeMadeUp(state)) return DecideOutsideOfWindow(state);
 
   // A success a little in the future is believed: the clock was put right.
-  const bool is_served =
-      state.last_success > 0 && state.last_success >= state.window_opened_at &&
-      state.last_success - state.now <= kBelievedFuture;
+  const bool is_served = state.last_success > 0 && state.last_success >= state.window_opened_at &&
+                         state.last_success - state.now <= kBelievedFuture;
   if (is_served) return Skip(SuccessText(state));
   if (WasCancelledInThisWindow(state)) {
     return Skip("the last run was cancelled, next try when the window opens again");

@@ -41,8 +41,8 @@ std::optional<Lease> ParseLease(std::string_view content) {
   line = line.substr(kWord.size(), end - kWord.size());
   Lease lease;
   lease.token = TakeWord(&line);
-  const bool numbers = ParseNumber(TakeWord(&line), &lease.beat) &&
-                       ParseNumber(TakeWord(&line), &lease.seconds);
+  const bool numbers =
+      ParseNumber(TakeWord(&line), &lease.beat) && ParseNumber(TakeWord(&line), &lease.seconds);
   lease.boot_id = line;
   if (!numbers || lease.token.size() != kTokenDigits || lease.seconds < 1 ||
       lease.seconds > kLongestLeaseSeconds) {

@@ -145,8 +145,8 @@ class FileWriterLock : public WriterLock {
   void Check() const override {
     root_->CheckStillThere();
     if (!NamesSameFile(*root_, LockName(), file_.get())) {
-      throw Lost(fmt::format("The file \"{}\" was removed or replaced while we held its lock.",
-                             path_));
+      throw Lost(
+          fmt::format("The file \"{}\" was removed or replaced while we held its lock.", path_));
     }
     if (is_written_ && IsTakenOver()) {
       throw Lost(fmt::format("It was taken over by {}.", HolderOf(ReadAnew())));

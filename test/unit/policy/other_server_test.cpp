@@ -36,8 +36,10 @@ TEST(OtherServer, IsFoundByTheBackupsThatItTook) {
       {"older than the own one", {"x", 9, false, 3, 240, "b", "/data"}, false, false},
       {"not remembered, but from this place", {"x", 20, false, 3, 300, "a", "/data"}, false, false},
       {"of the primary before", {"x", 20, false, 2, 200, "b", "/data"}, false, false},
-      {"of the primary before, more than was replicated", {"x", 20, false, 2, 999, "b", "/data"},
-       false, false},
+      {"of the primary before, more than was replicated",
+       {"x", 20, false, 2, 999, "b", "/data"},
+       false,
+       false},
       {"of who was promoted over us", {"x", 20, false, 4, 300, "b", "/data"}, true, false},
   };
   for (const Row& row : rows) {

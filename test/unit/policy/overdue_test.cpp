@@ -45,7 +45,7 @@ TEST(Overdue, AnOpenWindowHasADay) {
   state.window_open = true;
   EXPECT_EQ(BrokenPromise(state), "");
   state.window_opened_at = kNow - 25 * kHour;
-  EXPECT_EQ(BrokenPromise(state), "the newest good backup began 168 hours ago");
+  EXPECT_EQ(BrokenPromise(state), "the newest good backup began 7 days ago");
 }
 
 TEST(Overdue, NothingIsWithoutAPromise) {

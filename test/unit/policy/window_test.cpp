@@ -92,8 +92,7 @@ TEST(Window, DaysComeBeforeTheTimes) {
     std::vector<Window> expected;
   };
   const Row rows[] = {
-      {"Mon-Fri 02:00-05:00, Sat,Sun 00:00-08:00",
-       {{120, 300, kWorkdays}, {0, 480, kWeekend}}},
+      {"Mon-Fri 02:00-05:00, Sat,Sun 00:00-08:00", {{120, 300, kWorkdays}, {0, 480, kWeekend}}},
       {"Mon 02:00-05:00", {{120, 300, 0x01}}},
       {"sunday 02:00-05:00", {{120, 300, 0x40}}},
       {"MON , Wednesday,FRI 02:00-05:00", {{120, 300, 0x15}}},
