@@ -187,6 +187,20 @@ TEST_F(ExportTest, WhatFailsOrIsCancelledLeavesNothing) {
   }
 }
 
+TEST_F(ExportTest, AFileInThePlaceOfATablespaceIsDamage) {
+  backup_.AddMinimum();
+  backup_.AddTablespace(1001, "/srv/fast");
+  backup_.AddLateFile("pg_tblspc/1001", "a file");
+  backup_.Commit();
+  for (const ExportFormat format : {ExportFormat::kPlain, ExportFormat::kTar}) {
+    const auto error = ErrorOf([&] { (void)Export(format); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), ErrorCode::kDamaged);
+    EXPECT_THAT(error->message(), HasSubstr("is not the path of a file"));
+    EXPECT_FALSE(StatLink(stage_));
+  }
+}
+
 TEST_F(ExportTest, NeverWritesOverAnything) {
   backup_.AddMinimum();
   backup_.Commit();
