@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,6 +35,12 @@ std::string UtcText(Microseconds time) {
 
 std::string LocalText(const Zone& zone, Microseconds time) {
   return UtcText(time + zone.OffsetAt(time / kSecond) * kSecond);
+}
+
+// Read once: that takes longer than most tests.
+const SystemZone& ZoneNamed(const std::string& name) {
+  static std::map<std::string, SystemZone> zones;
+  return zones.try_emplace(name, name).first->second;
 }
 
 std::vector<Window> Windows(std::string_view text) {
@@ -96,7 +103,7 @@ TEST(Calendar, OpensOnceWhateverTheClocksDo) {
        "1969-12-30 05:00:00"},
   };
   for (const OpeningRow& row : rows) {
-    const SystemZone zone(row.zone);
+    const SystemZone& zone = ZoneNamed(row.zone);
     const CalendarView view = ViewCalendar(Windows(row.windows), zone, Utc(row.now));
     EXPECT_EQ(UtcText(view.last.opens_at), row.opens_at) << row.name;
     EXPECT_EQ(UtcText(view.last.closes_at), row.closes_at) << row.name;
@@ -106,7 +113,7 @@ TEST(Calendar, OpensOnceWhateverTheClocksDo) {
 }
 
 TEST(Calendar, OverlappingWindowsCloseWithTheLast) {
-  const SystemZone zone("UTC");
+  const SystemZone& zone = ZoneNamed("UTC");
   const auto windows = Windows("Fri 22:00-04:00, Sat 00:00-01:00");
   const CalendarView view = ViewCalendar(windows, zone, Utc("2026-11-28 02:00:00"));
   EXPECT_EQ(UtcText(view.last.opens_at), "2026-11-28 00:00:00");
@@ -116,7 +123,7 @@ TEST(Calendar, OverlappingWindowsCloseWithTheLast) {
 }
 
 TEST(Calendar, ListsTheOpeningsOfAWeek) {
-  const SystemZone zone("Europe/Berlin");
+  const SystemZone& zone = ZoneNamed("Europe/Berlin");
   const auto windows = Windows("Sun 02:15-02:45, Mon 04:00-05:00");
   std::vector<std::string> found;
   for (const Opening& opening : OpeningsAround(windows, zone, Utc("2026-03-28 12:00:00"))) {
@@ -129,11 +136,11 @@ TEST(Calendar, ListsTheOpeningsOfAWeek) {
 }
 
 TEST(Calendar, ZonesOfTheTestsMoveTheirClocks) {
-  EXPECT_GT(SystemZone("Europe/Berlin").changes(), 30U);
-  EXPECT_GT(SystemZone("America/Los_Angeles").changes(), 30U);
-  EXPECT_GT(SystemZone("Australia/Lord_Howe").changes(), 30U);
-  EXPECT_EQ(SystemZone("Asia/Kathmandu").changes(), 0U);
-  EXPECT_GT(SystemZone("Pacific/Apia").changes(), 5U);
+  EXPECT_GT(ZoneNamed("Europe/Berlin").changes(), 30U);
+  EXPECT_GT(ZoneNamed("America/Los_Angeles").changes(), 30U);
+  EXPECT_GT(ZoneNamed("Australia/Lord_Howe").changes(), 30U);
+  EXPECT_EQ(ZoneNamed("Asia/Kathmandu").changes(), 0U);
+  EXPECT_GT(ZoneNamed("Pacific/Apia").changes(), 5U);
 }
 
 constexpr const char* kZones[] = {"Europe/Berlin",    "America/Los_Angeles", "Australia/Lord_Howe",
@@ -149,7 +156,7 @@ TEST(Calendar, AgreesWithTheLocalClockOverYears) {
   };
   const Text texts[] = {{"02:00-05:00", 120, 300}, {"22:30-04:00", 1350, 240}};
   for (const char* name : kZones) {
-    const SystemZone zone(name);
+    const SystemZone& zone = ZoneNamed(name);
     for (const Text& text : texts) {
       const auto windows = Windows(text.text);
       for (Microseconds now = Utc("2011-12-01 00:00:00"); now < Utc("2013-01-01 00:00:00");
@@ -178,7 +185,7 @@ TEST(Calendar, EveryWindowOfAYearHasExactlyOneBackup) {
   const std::string_view texts[] = {"02:00-05:00", "01:30-02:30", "02:10-02:20", "02:00-02:30",
                                     "23:30-00:30", "00:00-24:00", "00:00-00:30", "22:00-21:59"};
   for (const char* name : kZones) {
-    const SystemZone zone(name);
+    const SystemZone& zone = ZoneNamed(name);
     for (const std::string_view text : texts) {
       const auto windows = Windows(text);
       ScheduleState state;
@@ -188,7 +195,7 @@ TEST(Calendar, EveryWindowOfAYearHasExactlyOneBackup) {
       std::set<std::string> days;
       const Microseconds end = Utc("2012-03-01 12:00:00");
       state.last_success = Utc("2011-03-01 12:00:00");
-      for (state.now = state.last_success; state.now < end; state.now += 5 * kMinute) {
+      for (state.now = state.last_success; state.now < end; state.now += 10 * kMinute) {
         const CalendarView view = ViewCalendar(windows, zone, state.now);
         state.window_open = view.open_until.has_value();
         state.window_opened_at = view.last.opens_at;
@@ -206,6 +213,72 @@ TEST(Calendar, EveryWindowOfAYearHasExactlyOneBackup) {
   }
 }
 
+// Ten nights in Berlin from noon on; looks every minute. `end_run` gets the state with a run that
+// began at `now`: when it ends, and what came of it.
+struct RunEnd {
+  Microseconds at = 0;
+  bool is_good = false;
+};
+std::vector<Microseconds> StartsOfTenNights(std::string_view text, RunEnd (*end_run)(Microseconds)) {
+  const SystemZone& zone = ZoneNamed("Europe/Berlin");
+  const auto windows = Windows(text);
+  std::vector<Microseconds> starts;
+  ScheduleState state;
+  state.enabled = true;
+  state.repository_set = true;
+  RunEnd run;
+  Microseconds failed_window = 0;
+  const Microseconds begin = Utc("2026-06-01 10:00:00");
+  for (state.now = begin; state.now < begin + 10 * kDay; state.now += kMinute) {
+    const CalendarView view = ViewCalendar(windows, zone, state.now);
+    state.window_open = view.open_until.has_value();
+    state.window_opened_at = view.last.opens_at;
+    if (failed_window != view.last.opens_at) state.failures_of_window = 0;
+    if (state.backup_running && run.at <= state.now) {
+      state.backup_running = false;
+      if (run.is_good) {
+        state.last_success = starts.back();
+      } else {
+        state.last_failure = run.at;
+        ++state.failures_of_window;
+        failed_window = view.last.opens_at;
+      }
+    }
+    if (!DecideAutomaticBackup(state).run) continue;
+    EXPECT_FALSE(state.backup_running);
+    starts.push_back(state.now);
+    run = end_run(state.now);
+    state.backup_running = true;
+  }
+  return starts;
+}
+
+TEST(Calendar, WindowShorterThanABackupHasOne) {
+  const auto starts = StartsOfTenNights("02:00-02:30", [](Microseconds now) {
+    return RunEnd{.at = now + 20 * kHour, .is_good = true};
+  });
+  EXPECT_EQ(starts.size(), 10U);
+}
+
+TEST(Calendar, BackupLongerThanADayTakesEverySecondWindow) {
+  const auto starts = StartsOfTenNights("02:00-05:00", [](Microseconds now) {
+    return RunEnd{.at = now + 30 * kHour, .is_good = true};
+  });
+  EXPECT_EQ(starts.size(), 5U);
+}
+
+TEST(Calendar, FailingRunsAreTriedInsideTheWindowOnly) {
+  const auto starts = StartsOfTenNights("02:00-05:00", [](Microseconds now) {
+    return RunEnd{.at = now + kMinute, .is_good = false};
+  });
+  // After 1, 2, 4, 8, 16, 30, 30, 30 minutes and one for each run.
+  EXPECT_EQ(starts.size(), 10U * 9);
+  for (const Microseconds start : starts) {
+    const Microseconds since_midnight = start % kDay;  // 02:00 in Berlin
+    EXPECT_LT(since_midnight, 3 * kHour);
+  }
+}
+
 struct Night {
   int backups = 0;
   Microseconds longest_gap = 0;  // between two, in time that really passed
@@ -213,7 +286,7 @@ struct Night {
 
 // The clock is set by `step` at 03:10 of the fourth night; ten days pass. Looks every minute.
 Night BackupsAroundStep(Microseconds step) {
-  const SystemZone zone("Europe/Berlin");
+  const SystemZone& zone = ZoneNamed("Europe/Berlin");
   const auto windows = Windows("02:00-05:00");
   std::set<Microseconds> of_another_clock;
   std::vector<Microseconds> starts = {Utc("2026-06-01 00:00:20")};
