@@ -230,6 +230,35 @@ SKIP:
 		}
 		is_deeply([ sort keys %seen ], [ 'f', 't' ], "$verb: both states were seen");
 	}
+
+	# A file system that cannot exchange two names: a third name is used. Killed in between, the next call
+	# puts one of the two in place.
+	foreach my $verb (qw(activate undo))
+	{
+		my @arguments = $verb eq 'activate' ? ($stage->{directory}, '--pgdata', $data) : ('--pgdata', $data);
+		for (my $count = 1;; $count++)
+		{
+			program('activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
+			my $status = system('strace', '-o', '/dev/null', '-e', 'inject=renameat2:error=EINVAL', '-e',
+				"inject=rename:signal=KILL:when=$count", 'backup_ext', $verb, @arguments);
+			my $killed = ($status & 127) == 9 || ($status >> 8) == 137;
+			my $what = "$verb without an exchange, " . ($killed ? "killed before rename $count" : 'to its end');
+			is($status, 0, $what) unless $killed;
+			if ($count % 4 == 0 || !$killed)
+			{
+				runs("$what: before the next start", 'activate', '--if-marked', '--pgdata', $data);
+				start_server();
+				my $has = $node->safe_psql('postgres', q{SELECT to_regclass('newest') IS NOT NULL});
+				same_dump(dump($node), $has eq 't' ? $now : $then, $what);
+				$node->stop;
+			}
+			program('undo', '--pgdata', $data);
+			ok(!-e "$data.backup_ext_activation" && !-e "$data.backup_ext_parked", "$what: nothing is left open");
+			ok(-e "$stage->{directory}/backup_ext_stage/stage.json"
+					&& !-e "$data/backup_ext_stage/stage.json", "$what: all is as it was");
+			last unless $killed;
+		}
+	}
 	start_server();
 	same_dump(dump($node), $now, 'after all that, the server is what it was');
 }
