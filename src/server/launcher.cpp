@@ -1,25 +1,20 @@
 // The launcher: the one process that is always there. Starts the automatic backup inside the
 // window, and the verify of the newest backup.
 //
-// It reads the repository's catalog only while the window is open or a verify may be due, never
-// exits for good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between
-// looks, and a failed backup is retried with growing pauses.
-#include <fmt/format.h>
-
+// It reads the repository's catalog only where a backup or a verify may be due, never exits for
+// good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between looks,
+// and a failed backup is retried with growing pauses.
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "format/names.h"
-#include "policy/calendar.h"
 #include "policy/schedule.h"
 #include "policy/verify_schedule.h"
 #include "store/catalog.h"
-#include "store/lock.h"
 #include "store/notes.h"
 
 #include "boundary.h"
@@ -28,10 +23,9 @@
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
-#include "load_probe.h"
 #include "postgres_headers.h"
 #include "promise_watch.h"
-#include "schedule_outlook.h"
+#include "schedule_watch.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
@@ -69,8 +63,7 @@ void EnterSharedState() {
 
 // What the launcher remembers from one look to the next.
 struct Memory {
-  // Start of the newest good backup that was seen, 0: none.
-  Microseconds seen_success = 0;
+  ScheduleMemory schedule;
   // When the newest verify ended that was seen, 0: none; and when to look for one again, by
   // MonotonicNow().
   Microseconds seen_verify = 0;
@@ -78,158 +71,15 @@ struct Memory {
   // When to look at the promise again, by MonotonicNow(), and how many jobs had ended by then.
   Microseconds next_promise_look = 0;
   uint64_t seen_jobs_ended = 0;
-  // These outlive a reload.
-  std::set<Microseconds> of_another_clock;
-  std::string schedule;  // what was scheduled; empty: before the first look
-  bool runs_here = false;
-  Microseconds reported_window = 0;  // the newest opening whose failure was told
-  Microseconds looked_at = 0;        // by the clock
 };
 
+// At a reload.
 void ForgetWhatWasSeen(Memory* memory) {
-  memory->seen_success = 0;
+  memory->schedule.seen_success = 0;
   memory->seen_verify = 0;
   memory->next_verify_look = 0;
   memory->next_promise_look = 0;
   memory->seen_jobs_ended = 0;
-}
-
-// A window cannot have been missed before the schedule began, or before this server was the one to
-// run it.
-void WatchSchedule(const Settings& settings, bool in_recovery, Memory* memory) {
-  const char* zone = "";
-  CallPostgres([&] { zone = pg_get_timezone_name(session_timezone); });
-  std::string schedule =
-      fmt::format("{} {} {} {} {} {}", settings.enabled, settings.repository.empty(),
-                  static_cast<int>(settings.schedule.run_on), settings.schedule.timezone, zone,
-                  settings.schedule.window_text);
-  const bool runs_here = WhyNotHere(settings.schedule.run_on, in_recovery).empty();
-  const bool is_first = memory->schedule.empty();
-  const bool is_moved = !is_first && schedule != memory->schedule;
-  const bool took_over = !is_first && runs_here && !memory->runs_here;
-  memory->schedule = std::move(schedule);
-  memory->runs_here = runs_here;
-  if (!is_moved && !took_over) return;
-  SharedState* const shared = GetSharedState();
-  CallPostgres([&] {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    if (is_moved) shared->scheduled_since = GetCurrentTimestamp();
-    if (took_over) shared->up_since = GetCurrentTimestamp();
-    LWLockRelease(shared->lock);
-  });
-}
-
-// Start of the newest good backup that the clock allows, 0 where there is none or no repository
-// yet.
-Microseconds NewestGoodBackup(Microseconds now, Memory* memory) {
-  std::vector<Microseconds> starts;
-  try {
-    const Catalog catalog = ReadCatalog(OpenOwnRepository());
-    for (const BackupRecord& record : catalog.backups) {
-      if (record.state == "complete") starts.push_back(record.started_at);
-    }
-  } catch (const Error& error) {
-    // A repository that does not exist yet is made by the first backup.
-    if (error.code() != ErrorCode::kNoRepository) throw;
-  }
-  return NewestSuccess(starts, now, &memory->of_another_clock);
-}
-
-// A success that is young enough is not looked up again: a repository that hangs makes the launcher
-// hang, and with it every DROP DATABASE and the shutdown.
-Microseconds LastSuccess(const ScheduleState& state, Memory* memory) {
-  const bool still_enough = memory->seen_success > 0 &&
-                            memory->seen_success >= state.window_opened_at &&
-                            memory->seen_success - state.now <= kBelievedFuture;
-  if (!still_enough) memory->seen_success = NewestGoodBackup(state.now, memory);
-  return memory->seen_success;
-}
-
-// What the shared part says.
-void ViewShared(ScheduleState* state) {
-  SharedState* const shared = GetSharedState();
-  const TimestampTz window = ToTimestamp(state->window_opened_at);
-  CallPostgres([&] {
-    state->backup_running = BackupIsRunning();
-    LWLockAcquire(shared->lock, LW_SHARED);
-    state->up_since = FromTimestamp(shared->up_since);
-    state->scheduled_since = FromTimestamp(shared->scheduled_since);
-    state->last_failure = FromTimestamp(shared->last_automatic_failure);
-    if (shared->failed_window == window) state->failures_of_window = shared->failures_of_window;
-    state->last_cancel = FromTimestamp(shared->last_automatic_cancel);
-    state->last_cut_off = FromTimestamp(shared->last_cut_off);
-    state->last_locked_out = FromTimestamp(shared->last_locked_out);
-    state->last_crash = FromTimestamp(shared->last_crash);
-    state->crashes = shared->crashes;
-    LWLockRelease(shared->lock);
-  });
-}
-
-void PublishWindow(const CalendarView& calendar) {
-  SharedState* const shared = GetSharedState();
-  const TimestampTz opened_at = ToTimestamp(calendar.last.opens_at);
-  const TimestampTz closes_at = calendar.open_until ? ToTimestamp(*calendar.open_until) : 0;
-  const TimestampTz opens_at = ToTimestamp(calendar.next_opens_at);
-  CallPostgres([&] {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    shared->window_opened_at = opened_at;
-    shared->window_closes_at = closes_at;
-    shared->window_opens_at = opens_at;
-    LWLockRelease(shared->lock);
-  });
-}
-
-// Now their times are in the future; when the window opens they may not be any more.
-void MarkBackupsOfAnotherClock(const ScheduleState& state, Memory* memory) {
-  constexpr Microseconds kStep = 60 * kMicrosecondsPerSecond;
-  const bool went_back = state.now < memory->looked_at - kStep;
-  if (went_back && state.repository_set) memory->seen_success = NewestGoodBackup(state.now, memory);
-  memory->looked_at = state.now;
-}
-
-ScheduleState ViewSchedule(Memory* memory) {
-  const Settings settings = CurrentSettings();
-  ScheduleState state;
-  state.enabled = settings.enabled;
-  state.repository_set = !settings.repository.empty();
-  state.run_on = settings.schedule.run_on;
-  state.catch_up = settings.schedule.catch_up;
-  CallPostgres([&] { state.in_recovery = RecoveryInProgress(); });
-  WatchSchedule(settings, state.in_recovery, memory);
-  state.now = Now();
-  const CalendarView calendar = ViewOwnCalendar(settings.schedule, state.now);
-  PublishWindow(calendar);
-  state.window_open = calendar.open_until.has_value();
-  state.window_opened_at = calendar.last.opens_at;
-  ViewShared(&state);
-  if (!state.backup_running) CallPostgres([] { RememberUsualLoad(); });
-  MarkBackupsOfAnotherClock(state, memory);
-  if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
-  PublishNextRun(settings.schedule, state);
-  return state;
-}
-
-// Without a word the night would pass for a good one until somebody looks.
-void TellFailedWindow(const ScheduleState& state, Memory* memory) {
-  if (!HasWindowFailed(state) || memory->reported_window == state.window_opened_at) return;
-  memory->reported_window = state.window_opened_at;
-  const int failures = state.failures_of_window;
-  CallPostgres([&] {
-    ereport(WARNING, (errmsg("backup_ext: the window has closed without a good backup"),
-                      errdetail("%d runs failed in it; the messages stand above.", failures),
-                      errhint("Take one with SELECT backup_now(). The schedule tries again when "
-                              "the window opens.")));
-  });
-}
-
-// Another server of the pair, or somebody's backup_expire().
-bool IsRepositoryLocked() {
-  try {
-    return IsWriterLocked(OpenOwnRepository());
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNoRepository) throw;
-    return false;
-  }
 }
 
 enum class Look { kFine, kFailed };
@@ -353,8 +203,8 @@ void WatchPromise(Memory* memory) {
   // Before what may fail: a repository that cannot be read is not asked all the time.
   memory->next_promise_look = MonotonicNow() + kPromiseLookPause;
   memory->seen_jobs_ended = jobs_ended;
-  memory->seen_success = NewestGoodBackup(Now(), memory);
-  WarnOfBrokenPromise(settings, memory->seen_success);
+  memory->schedule.seen_success = NewestGoodBackup(Now(), &memory->schedule);
+  WarnOfBrokenPromise(settings, memory->schedule.seen_success);
 }
 
 // First: what comes after may hang with the repository.
@@ -368,14 +218,14 @@ void TellOfEvents() {
 void Tick(Memory* memory) {
   CallPostgres([] { CHECK_FOR_INTERRUPTS(); });
   TellOfEvents();
-  const ScheduleState state = ViewSchedule(memory);
+  const ScheduleState state = ViewSchedule(&memory->schedule);
   ScheduleDecision decision = DecideAutomaticBackup(state);
   if (decision.run && IsRepositoryLocked()) {
     decision = {.run = false, .because = "somebody else writes to the repository"};
   }
   const char* const note = decision.because.c_str();
   CallPostgres([&] { Publish(note, Look::kFine); });
-  TellFailedWindow(state, memory);
+  TellFailedWindow(state, &memory->schedule);
   if (!decision.run) {
     VerifyWhereDue(memory);
     WatchPromise(memory);

@@ -96,7 +96,6 @@ struct JobSlot {
   std::atomic<uint64_t> bytes_per_second;  // of the last seconds, 0: not known yet
   std::atomic<uint32_t> slowed_by;         // bits of SlowedBy
   RunFigures figures;                      // written by the worker alone
-  PlainError error;                        // of kFailed
   bool ended_with_window;                  // cancelled because its window had closed
   bool locked_out;                         // another writer had the repository: nothing failed
   PlainError error;                        // of kFailed
