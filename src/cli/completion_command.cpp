@@ -56,13 +56,23 @@ struct CommandLine {
   std::vector<CommandDescription> commands;
 };
 
-// Of a command: its own and the program's.
-std::string OptionNames(const std::vector<OptionDescription>& own, const CommandLine& line) {
+// Of a command: its own options, then those of the program that it does not have itself.
+std::vector<OptionDescription> AllOptions(const CommandDescription& command,
+                                          const CommandLine& line) {
+  std::vector<OptionDescription> all = command.options;
+  for (const OptionDescription& option : line.program.options) {
+    const bool is_known = std::any_of(all.begin(), all.end(), [&](const OptionDescription& known) {
+      return known.names == option.names;
+    });
+    if (!is_known) all.push_back(option);
+  }
+  return all;
+}
+
+std::string NamesOf(const std::vector<OptionDescription>& options) {
   std::vector<std::string> names;
-  for (const auto* options : {&own, &line.program.options}) {
-    for (const OptionDescription& option : *options) {
-      for (const std::string& name : option.names) AddOnce(name, &names);
-    }
+  for (const OptionDescription& option : options) {
+    names.insert(names.end(), option.names.begin(), option.names.end());
   }
   return Joined(names);
 }
@@ -93,7 +103,7 @@ std::string BashValue(const std::string& value) {
 
 std::string BashCommand(const CommandDescription& command, const CommandLine& line) {
   std::string text = fmt::format("    {})\n      options={}\n", command.name,
-                                 Quoted(OptionNames(command.options, line)));
+                                 Quoted(NamesOf(AllOptions(command, line))));
   for (size_t i = 0; i < command.arguments.size(); ++i) {
     text +=
         fmt::format("      [[ $place == {} ]] && {}\n", i, BashValue(command.arguments[i].value));
@@ -136,8 +146,8 @@ _backup_ext() {{
 }}
 complete -o filenames -F _backup_ext backup_ext
 )",
-                     Quoted(OptionNames({}, line)), option_cases, with_value, Quoted(Joined(names)),
-                     cases);
+                     Quoted(NamesOf(line.program.options)), option_cases, with_value,
+                     Quoted(Joined(names)), cases);
 }
 
 // In a description of _arguments, brackets and colons mean something.
@@ -179,7 +189,7 @@ std::string Zsh(const CommandLine& line) {
   for (const CommandDescription& command : line.commands) {
     names += fmt::format("    {}\n", Quoted(fmt::format("{}:{}", command.name, command.text)));
     CommandDescription all = command;
-    all.options.insert(all.options.end(), line.program.options.begin(), line.program.options.end());
+    all.options = AllOptions(command, line);
     cases +=
         fmt::format("        {}) _arguments{} ;;\n", command.name, ZshArguments(all, "          "));
   }

@@ -11,7 +11,7 @@ std::vector<ManualRow> ExitCodeRows() {
           {"2", "wrong usage, or an argument that cannot be"},
           {"3", "damage found in the repository"},
           {"10", "no repository there"},
-          {"11", "locked: somebody else is writing, or reads what was to be removed"}};
+          {"11", "locked: somebody else is writing"}};
 }
 
 std::vector<ManualRow> EnvironmentRows() {

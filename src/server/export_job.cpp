@@ -47,8 +47,8 @@ void RunExport(const JobRequest& request, JobSlot* slot) {
   options.format = ParseExportFormat(request.export_format);
   options.threads = WorkerThreads(settings);
   options.forbidden = ForbiddenDirectories(settings);
-  const ExportResult result = ExportBackup(repository, record, options, &slot->progress,
-                                           [slot] { PausePoint(*slot); });
+  const ExportResult result =
+      ExportBackup(repository, record, options, &slot->progress, [slot] { PausePoint(*slot); });
   WarnOfTablespaceMap(result, options.format, slot);
 }
 

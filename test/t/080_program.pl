@@ -201,6 +201,18 @@ ok(!-e "$base/x", 'nothing was written');
 is($code, 0, 'restore as text');
 like($output, qr/^Restored backup \Q$newer\E into/, 'restore as text: what was done');
 
+# A record that cannot be read hides no other, and is a finding of a verify.
+my $record = "$repository/backups/$newer/record.json";
+chmod(0600, $record);
+append_to_file($record, 'x');
+my $unreadable = program_json($repository, 0, 'list');
+is($unreadable->{backups}[0]{state}, 'unreadable', 'list: a record that cannot be read');
+like($unreadable->{backups}[0]{error}, qr/./, 'list: and why');
+($code, $output, $error) = program($repository, 'list');
+like($error, qr/^backup_ext: warning: backup \Q$newer\E cannot be read: /, 'list as text: a warning');
+is(program_json($repository, 3, 'verify', $newer)->{problems}[0]{path}, 'record.json', 'verify: names the record');
+is(program_json($repository, 3, 'show', $newer)->{error}{sqlstate}, 'XX001', 'show: damage');
+
 #
 # Help, manual page and completion come from one source.
 #

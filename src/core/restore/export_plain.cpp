@@ -53,7 +53,7 @@ class PlainExport {
         tree_(CleanDirectoryPath(options.directory)) {}
 
   ExportResult Run() {
-    progress_->phase = Phase::kChecking;
+    progress_->Enter(Phase::kChecking);
     CheckTargetPlace(tree_.directory(), options_.forbidden);
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     const std::map<uint32_t, std::string> places =
@@ -64,15 +64,15 @@ class PlainExport {
     ScopeExit abandon([this] { tree_.Abandon(); });
     Write(&plan);
     abandon.Release();
-    progress_->phase = Phase::kFinished;
+    progress_->Enter(Phase::kFinished);
     return {progress_->bytes_done, progress_->files_done, Tablespaces(plan)};
   }
 
  private:
   void Write(RestorePlan* plan) {
-    progress_->phase = Phase::kWriting;
     progress_->bytes_total = plan->bytes;
     progress_->files_total = plan->files;
+    progress_->Enter(Phase::kWriting);
     tree_.Claim(plan->tablespaces, OwnerToGive(*plan));
     MakeFixedDirectories(tree_, record_);
 
@@ -93,7 +93,7 @@ class PlainExport {
     manifest.Finish();
     tree_.LinkTablespaces();
 
-    progress_->phase = Phase::kSyncing;
+    progress_->Enter(Phase::kSyncing);
     SyncTree(tree_, threads_, pause_point_);
     tree_.RemoveStageFolders();
     WriteControlFile(tree_, captured.control_file);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -104,6 +105,7 @@ class TarExport {
     directories_.insert(entry.path);
     std::string name;
     TarWriter* const archive = ArchiveOf(entry.path, &name);
+    if (name.empty()) return;  // the tablespace itself
     TarMember member = Member(std::move(name), entry.mode);
     member.uid = entry.uid;
     member.gid = entry.gid;
@@ -122,10 +124,15 @@ class TarExport {
     } else {
       std::string name;
       TarWriter* const archive = ArchiveOf(entry.path, &name);
+      if (name.empty()) {
+        throw Error(ErrorCode::kDamaged,
+                    fmt::format("\"{}\" is not the path of a file", entry.path));
+      }
       CopyFile(entry, archive, std::move(name));
     }
   }
 
+  // `name`: that of the member; empty for the directory of a tablespace.
   TarWriter* ArchiveOf(const std::string& path, std::string* name) const {
     const auto oid = TablespaceOfPath(path);
     const auto archive = oid ? archives_.tablespaces.find(*oid) : archives_.tablespaces.end();
@@ -133,7 +140,7 @@ class TarExport {
       *name = path;
       return archives_.base;
     }
-    *name = path.substr(fmt::format("pg_tblspc/{}/", *oid).size());
+    *name = path.substr(std::min(path.size(), fmt::format("pg_tblspc/{}/", *oid).size()));
     return archive->second;
   }
 
@@ -179,7 +186,14 @@ class TarExport {
 
   void CheckReplayedTablespaces() {
     const auto read_segment = [this](const std::string& name) {
-      return wal_looker_.Read(wal_.at(name), record_.wal_segment_bytes);
+      Bytes segment;
+      const auto entry = wal_.find(name);
+      if (entry == wal_.end()) return segment;
+      wal_looker_.ForEachWrittenPiece(entry->second, [&](ByteSpan bytes) {
+        segment.insert(segment.end(), bytes.begin(), bytes.end());
+        MaybePause();
+      });
+      return segment;
     };
     const auto replayed = FindReplayedTablespaces(record_, plan_.wal, read_segment, pause_point_);
     if (replayed.linked.empty()) return;
@@ -254,7 +268,7 @@ class TarExport {
 
 RestorePlan PlanAndCount(const Repository& repository, const BackupRecord& record,
                          Progress* progress, const std::function<void()>& pause_point) {
-  progress->phase = Phase::kChecking;
+  progress->Enter(Phase::kChecking);
   RestorePlan plan = MakePlan(repository, record, pause_point);
   progress->bytes_total = plan.bytes;
   progress->files_total = plan.files;
@@ -288,7 +302,7 @@ ExportResult ExportTarFiles(const Repository& repository, const BackupRecord& re
   const RestorePlan plan = PlanAndCount(repository, record, progress, pause_point);
   CheckSpaceForTars(directory, record, plan);
 
-  progress->phase = Phase::kWriting;
+  progress->Enter(Phase::kWriting);
   TarFiles files(directory, OwnerToGive(plan));
   Archives archives;
   archives.base = files.AddTar("base");
@@ -302,9 +316,9 @@ ExportResult ExportTarFiles(const Repository& repository, const BackupRecord& re
                                         &manifest, progress, pause_point)
                                   .Run();
   manifest.Finish();
-  progress->phase = Phase::kSyncing;
+  progress->Enter(Phase::kSyncing);
   files.Finish();
-  progress->phase = Phase::kFinished;
+  progress->Enter(Phase::kFinished);
   return result;
 }
 
@@ -314,7 +328,7 @@ ExportResult ExportTarStream(const Repository& repository, const BackupRecord& r
   const RestorePlan plan = PlanAndCount(repository, record, progress, pause_point);
   RefuseTablespaces(record, plan);
 
-  progress->phase = Phase::kWriting;
+  progress->Enter(Phase::kWriting);
   TarWriter tar(sink);
   const Archives archives = {&tar, {}, &tar};
   // In memory, as pg_basebackup has it: its size goes before it.
@@ -329,7 +343,7 @@ ExportResult ExportTarStream(const Repository& repository, const BackupRecord& r
                .mtime_seconds = Now() / kMicrosecondsPerSecond},
               manifest_text);
   tar.Finish();
-  progress->phase = Phase::kFinished;
+  progress->Enter(Phase::kFinished);
   return result;
 }
 

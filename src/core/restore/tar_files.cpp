@@ -53,7 +53,7 @@ TarWriter* TarFiles::AddTar(const std::string& name) {
 }
 
 OutputFile* TarFiles::AddManifest() {
-  manifest_ = std::make_unique<OutputFile>(JoinPath(directory_, "backup_manifest"));
+  manifest_ = std::make_unique<OutputFile>(JoinPath(directory_, "backup_manifest.tmp"));
   return manifest_.get();
 }
 
@@ -64,7 +64,7 @@ void TarFiles::Finish() {
   if (owner_ && made_ && lchown(directory_.c_str(), owner_->uid, owner_->gid) != 0) {
     throw SystemError(fmt::format("change owner of \"{}\"", directory_), errno);
   }
-  SyncDirectory(directory_);
+  RenameDurably(manifest_->path(), JoinPath(directory_, "backup_manifest"));
   finished_ = true;
 }
 

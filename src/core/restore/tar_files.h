@@ -40,9 +40,9 @@ class TarFiles {
 
   // `<name>.tar`. Lives as long as this.
   [[nodiscard]] TarWriter* AddTar(const std::string& name);
-  // backup_manifest. The same.
+  // backup_manifest, which has its name once all is on the disk. The same.
   [[nodiscard]] OutputFile* AddManifest();
-  // Ends the archives and makes all durable, backup_manifest last.
+  // Ends the archives and makes all durable.
   void Finish();
 
  private:

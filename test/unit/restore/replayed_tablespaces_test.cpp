@@ -2,6 +2,7 @@
 #include "restore/replayed_tablespaces.h"
 
 #include "cluster/wal_builder.h"
+#include "restore/export_run.h"
 #include "restore/restore_test_support.h"
 
 namespace backup_ext {
@@ -143,6 +144,35 @@ TEST_F(ReplayedTablespacesTest, OfTwoTimelinesBothSegmentsAreChanged) {
   static_cast<void>(Restore());
   EXPECT_EQ(Staged("000000020000000000000020").find("/srv/postgresql"), std::string::npos);
   EXPECT_EQ(Staged(kFirst).find("/srv/postgresql"), std::string::npos);
+}
+
+// WAL behind the end of the backup is cut off, so what it would make does not count.
+TEST_F(ReplayedTablespacesTest, KeepABackupFromBeingExportedAsTar) {
+  const auto export_as_tar = [this] {
+    ExportOptions options;
+    options.directory = stage_;
+    options.format = ExportFormat::kTar;
+    return ErrorOf([&] {
+      (void)ExportBackup(backup_.repository, backup_.record, options, &progress_, [] {});
+    });
+  };
+  wal_.Add(10, 0, "one");
+  backup_.record.stop_lsn = wal_.position();
+  backup_.record.wal_ranges = {{1, backup_.record.start_lsn, backup_.record.stop_lsn}};
+  wal_.AddTablespace(16400, "/srv/postgresql");
+  const uint64_t behind = wal_.position();
+  backup_.AddLateFile(std::string("pg_wal/") + kFirst, wal_.Segment(0x20), FileKind::kWal);
+  backup_.Commit();
+  EXPECT_FALSE(export_as_tar());
+  RemoveTree(stage_);
+
+  backup_.record.stop_lsn = behind;
+  backup_.record.wal_ranges = {{1, backup_.record.start_lsn, behind}};
+  const auto error = export_as_tar();
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::kNotInPrerequisiteState);
+  EXPECT_THAT(error->message(), HasSubstr("as tar: tablespace 16400 was created"));
+  EXPECT_FALSE(StatLink(stage_));
 }
 
 }  // namespace
