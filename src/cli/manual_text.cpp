@@ -15,7 +15,8 @@ std::vector<ManualRow> ExitCodeRows() {
 }
 
 std::vector<ManualRow> EnvironmentRows() {
-  return {{std::string(kRepositoryVariable), "the repository, where --repository is not given"}};
+  return {{std::string(kRepositoryVariable), "the repository, where --repository is not given"},
+          {"PGDATA", "the data directory, where --pgdata is not given"}};
 }
 
 std::vector<ManualRow> ExampleRows() {
