@@ -1,9 +1,9 @@
 // The launcher: the one process that is always there. Starts the automatic backup inside the
 // window, and the verify of the newest backup.
 //
-// It reads the repository's catalog only where a backup or a verify may be due, never exits for good
-// (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between looks, and a
-// failed backup is retried with growing pauses.
+// It reads the repository's catalog only where a backup or a verify may be due, never exits for
+// good (exit code 1 is restarted, 0 would not be), and never loops hot: it sleeps between looks,
+// and a failed backup is retried with growing pauses.
 #include <algorithm>
 #include <cstring>
 #include <optional>

@@ -219,7 +219,8 @@ struct RunEnd {
   Microseconds at = 0;
   bool is_good = false;
 };
-std::vector<Microseconds> StartsOfTenNights(std::string_view text, RunEnd (*end_run)(Microseconds)) {
+std::vector<Microseconds> StartsOfTenNights(std::string_view text,
+                                            RunEnd (*end_run)(Microseconds)) {
   const SystemZone& zone = ZoneNamed("Europe/Berlin");
   const auto windows = Windows(text);
   std::vector<Microseconds> starts;
