@@ -169,6 +169,8 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf',
 	"backup_ext.repository = '" . BackupExtTest::repository($standby) . "'");
+# Its own repository is empty: a promoted server would make up for the window of yesterday at once.
+$standby->append_conf('postgresql.conf', 'backup_ext.catch_up = off');
 $standby->start;
 my $standby_pid = launcher_after($standby, '', 'standby');
 launcher_says($standby, qr/^ok\|the server is in recovery/, 'a standby waits');
