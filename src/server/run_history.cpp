@@ -14,7 +14,6 @@
 
 #include "guard.h"
 #include "postgres_headers.h"
-#include "server_facts.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
