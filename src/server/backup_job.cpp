@@ -183,8 +183,9 @@ void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterL
                     record->backup_id, record->stored_bytes);
     const char* const message = text.c_str();
     CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
-  } catch (const Error&) {
-    // Then the next one stores it again.
+  } catch (const Error& error) {
+    WarnOf({fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
+                        record->backup_id, error.message())});
   }
 }
 
