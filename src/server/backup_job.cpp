@@ -283,8 +283,9 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
   run->CopyCluster(started.start_lsn);
   AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
 
-  ThrowIfJobMustEnd(*slot);
   slot->progress.Enter(Phase::kWaitingForWal);
+  // The last moment at which all that was copied can be kept for the next one.
+  ThrowIfJobMustEnd(*slot);
   const StoppedBackup stopped = mode->End();
   wal->Complete(run, stopped.stop_lsn, stopped.timeline, [&] {
     access->PausePoint();
