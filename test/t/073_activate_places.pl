@@ -96,6 +96,8 @@ my $before = tree_state("$base/one", "$base/two");
 my $copy = start_stage($stage);
 same_dump(dump($copy), $then, 'mapped: equal by dump');
 staged_psql($copy, 'postgres', 'UPDATE in_one SET i = i; UPDATE in_two SET i = i; CHECKPOINT');
+# The rows have other places now.
+my $looked_at = dump($copy);
 stop_stage($copy);
 
 #
@@ -107,7 +109,7 @@ symlink("$base/wal", "$data/pg_wal") or die;
 like(runs('a linked pg_wal', 'activate', $place, '--pgdata', $data), qr/pg_wal of the server so far is a link/,
 	'says what becomes of it');
 start_server();
-same_dump(dump($node), $then, 'mapped tablespaces, linked pg_wal: activated');
+same_dump(dump($node), $looked_at, 'mapped tablespaces, linked pg_wal: activated');
 is($node->safe_psql('postgres', "SELECT pg_tablespace_location($oid{two})"), "$base/made", 'in its place');
 ok(-d "$data/pg_wal" && !-l "$data/pg_wal", 'the new server has its WAL with it');
 $node->stop;
