@@ -184,8 +184,9 @@ void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterL
     const char* const message = text.c_str();
     CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
   } catch (const Error& error) {
-    WarnOf({fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
-                        record->backup_id, error.message())});
+    WarnOf(
+        {fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
+                     record->backup_id, error.message())});
   }
 }
 
