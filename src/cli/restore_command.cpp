@@ -103,9 +103,9 @@ int Restore(const Program& program, const RestoreOptions& options) {
 
 void AddRestoreCommand(Program* program) {
   const auto options = std::make_shared<RestoreOptions>();
-  CLI::App* const command =
-      program->AddCommand("restore", "Restore a backup into a directory that is empty, missing or an earlier restore",
-                          [program, options] { return Restore(*program, *options); });
+  CLI::App* const command = program->AddCommand(
+      "restore", "Restore a backup into a directory that is empty, missing or an earlier restore",
+      [program, options] { return Restore(*program, *options); });
   AddBackupArgument(command, &options->backup_id);
   command->add_option("directory", options->directory, "Where to")
       ->type_name("DIRECTORY")

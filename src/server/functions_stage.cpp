@@ -109,9 +109,8 @@ std::string HintFor(const Stage& stage, const std::string& staging) {
   if (stage.state != "failed") return {};
   const std::string discard = "SELECT backup_discard_stage('" + stage.stage_id + "')";
   if (stage.directory.empty() || stage.backup_id.empty()) return "Remove it with " + discard + ".";
-  const std::string directory = ParentDirectory(stage.directory) == staging
-                                    ? BaseName(stage.directory)
-                                    : stage.directory;
+  const std::string directory =
+      ParentDirectory(stage.directory) == staging ? BaseName(stage.directory) : stage.directory;
   return "Continue it with SELECT backup_stage_restore('" + stage.backup_id + "', directory => " +
          SqlLiteral(directory) + "), or remove it with " + discard + ".";
 }

@@ -34,7 +34,8 @@ EarlierFile::EarlierFile(FileDescriptor file, std::string path)
 
 ByteSpan EarlierFile::Read(uint64_t offset, size_t count) {
   if (buffer_.size() < count) buffer_.resize(count);
-  read_bytes_ = offset >= size_bytes_ ? 0 : ReadAt(file_.get(), buffer_.data(), count, offset, path_);
+  read_bytes_ =
+      offset >= size_bytes_ ? 0 : ReadAt(file_.get(), buffer_.data(), count, offset, path_);
   read_offset_ = offset;
   return ByteSpan(buffer_).first(read_bytes_);
 }
@@ -46,13 +47,14 @@ ByteSpan EarlierFile::ReadIfEqual(uint64_t offset, const FrameRef& frame) {
 }
 
 void EarlierFile::Put(uint64_t offset, ByteSpan bytes) {
-  const bool is_there = bytes.data() >= buffer_.data() &&
-                        bytes.data() + bytes.size() <= buffer_.data() + read_bytes_ &&
-                        offset - read_offset_ ==
-                            static_cast<uint64_t>(bytes.data() - buffer_.data());
+  const bool is_there =
+      bytes.data() >= buffer_.data() &&
+      bytes.data() + bytes.size() <= buffer_.data() + read_bytes_ &&
+      offset - read_offset_ == static_cast<uint64_t>(bytes.data() - buffer_.data());
   if (is_there) return;
   const bool is_read = read_offset_ == offset && read_bytes_ >= bytes.size();
-  const ByteSpan there = is_read ? ByteSpan(buffer_).first(bytes.size()) : Read(offset, bytes.size());
+  const ByteSpan there =
+      is_read ? ByteSpan(buffer_).first(bytes.size()) : Read(offset, bytes.size());
   const auto is_right = [&](size_t at) {
     const size_t count = std::min(kUnitBytes, bytes.size() - at);
     return at + count <= there.size() && std::memcmp(&there[at], &bytes[at], count) == 0;

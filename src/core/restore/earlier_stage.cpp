@@ -76,9 +76,9 @@ void CheckMayBeReplaced(const std::string& directory, const StageMarker& marker)
                   "It is a stage whose activation was begun.");
   }
   if (!IsOf(marker, directory)) {
-    throw Refusal(ErrorCode::kNotInPrerequisiteState, directory,
-                  fmt::format("It is a stage that was moved or copied there from \"{}\".",
-                              marker.directory));
+    throw Refusal(
+        ErrorCode::kNotInPrerequisiteState, directory,
+        fmt::format("It is a stage that was moved or copied there from \"{}\".", marker.directory));
   }
 }
 

@@ -25,9 +25,9 @@ struct EarlierStage {
 
 // The stage in `directory`, ready or not, that may be built upon; nothing when the directory is
 // missing, empty or no stage of ours. Throws Error(kNotInPrerequisiteState) for one that a server
-// runs on, that was or is being activated, that was moved there, or that holds a data directory that
-// was replaced; Error(kWrongCluster) for one of another repository or cluster; Error(kAlreadyExists)
-// while another restore fills it. Changes nothing.
+// runs on, that was or is being activated, that was moved there, or that holds a data directory
+// that was replaced; Error(kWrongCluster) for one of another repository or cluster;
+// Error(kAlreadyExists) while another restore fills it. Changes nothing.
 [[nodiscard]] std::optional<EarlierStage> FindEarlierStage(const std::string& directory,
                                                            const Repository& repository);
 

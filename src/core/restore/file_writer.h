@@ -54,8 +54,7 @@ class FileWriter {
   [[nodiscard]] ByteSpan BytesOfRun(const ManifestEntry& entry, const PageRun& run,
                                     uint64_t offset);
   void WriteNew(const ManifestEntry& entry, const std::string& destination);
-  void Mend(const ManifestEntry& entry, const std::string& destination,
-            FileDescriptor descriptor);
+  void Mend(const ManifestEntry& entry, const std::string& destination, FileDescriptor descriptor);
   [[nodiscard]] bool IsRight(const ManifestEntry& entry, EarlierFile* file, uint32_t* crc);
 
   Surroundings at_;

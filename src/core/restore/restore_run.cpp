@@ -139,11 +139,11 @@ class StagedRestore {
   [[nodiscard]] Error TellingHowToContinue(const Error& error) const {
     if (!earlier_ || !is_begun_) return error;
     const char* const which = error.code() == ErrorCode::kDamaged ? "another backup " : "";
-    Error explained(error.code(), error.message(), error.detail(),
-                    fmt::format("{}{}The stage is not finished: restore {}into \"{}\" again to "
-                                "continue it, or remove it.",
-                                error.hint(), error.hint().empty() ? "" : " ", which,
-                                tree_.directory()));
+    Error explained(
+        error.code(), error.message(), error.detail(),
+        fmt::format("{}{}The stage is not finished: restore {}into \"{}\" again to "
+                    "continue it, or remove it.",
+                    error.hint(), error.hint().empty() ? "" : " ", which, tree_.directory()));
     explained.set_sql_state(error.sql_state());
     return explained;
   }

@@ -98,7 +98,8 @@ void StageTree::TakeTop(Top* top) const {
     top->old_mode = status.st_mode & 07777;
   }
   // While it is filled nobody else has business in it.
-  if (is_earlier && status.st_uid != geteuid() && fchown(top->fd.get(), geteuid(), getegid()) != 0) {
+  if (is_earlier && status.st_uid != geteuid() &&
+      fchown(top->fd.get(), geteuid(), getegid()) != 0) {
     throw SystemError(fmt::format("change owner of \"{}\"", top->path), errno);
   }
   LockFolder(top);
@@ -108,7 +109,8 @@ void StageTree::TakeTop(Top* top) const {
   }
 }
 
-// Of two restores one alone gets past this: into a new directory by mkdir(), into a stage by the lock.
+// Of two restores one alone gets past this: into a new directory by mkdir(), into a stage by the
+// lock.
 void StageTree::LockFolder(Top* top) const {
   const std::string name(kStageFolder);
   const bool made = mkdirat(top->fd.get(), name.c_str(), 0700) == 0;

@@ -130,8 +130,9 @@ class Sweep {
     if (!entries) return;
     for (const DirectoryEntry& entry : *entries) {
       const std::string path = top + "/" + entry.name;
-      const bool is_known = std::ranges::any_of(
-          tree_.tablespaces(), [&](const auto& known) { return tree_.TablespacePath(known.first) == path; });
+      const bool is_known = std::ranges::any_of(tree_.tablespaces(), [&](const auto& known) {
+        return tree_.TablespacePath(known.first) == path;
+      });
       if (!is_known && entry.name != kStageFolder) RemoveAny(path);
     }
   }
