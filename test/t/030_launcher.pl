@@ -231,7 +231,8 @@ my @calls = (
 	q{SELECT backup_pin('x')}, q{SELECT backup_unpin('x')}, q{SELECT backup_drop('x')},
 	'SELECT * FROM backup_expire()', 'SELECT * FROM backup_verify()',
 	'SELECT * FROM backup_status()', 'SELECT * FROM backup_history()',
-	q{SELECT backup_cron('0 3 * * *')}, 'SELECT backup_cron_remove()');
+	q{SELECT backup_cron('0 3 * * *')}, 'SELECT backup_cron_remove()',
+	q{SELECT backup_export('latest', 'x')});
 my @sessions = (
 	[ 'not preloaded', '' ],
 	[ 'loaded in the session', q{LOAD 'backup_ext';} ]);
