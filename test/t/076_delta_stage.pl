@@ -25,6 +25,8 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE cut AS SELECT g AS k FROM generate_series(1, 30000) g;
 	CREATE TABLE dropped AS SELECT g AS k FROM generate_series(1, 3000) g;
 	CREATE TABLE apart TABLESPACE fast AS SELECT g AS k FROM generate_series(1, 30000) g;});
+# Else the first who reads it in a stage sets hint bits.
+$node->safe_psql('postgres', 'VACUUM (FREEZE) untouched');
 my $untouched = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('untouched')});
 my $changed = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('changed')});
 my $apart = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('apart')});
@@ -43,6 +45,7 @@ sub identities
 	my %identity;
 	find({ no_chdir => 1, follow => 0, wanted => sub {
 				my @status = lstat($_) or return;
+				return if m{/backup_ext_stage/};
 				$identity{$_} = "$status[1]:$status[9]:$status[7]" if -f _;
 			} }, map { "$stage->{directory}$_" } '/base', '/global', '/pg_xact', '.tablespaces');
 	return \%identity;
