@@ -29,6 +29,7 @@ std::string EncodeStageMarker(const StageMarker& marker) {
                                {"socket_directory", PathToText(marker.socket_directory)},
                                {"tablespaces", tablespaces},
                                {"repository_created_at", marker.repository_created_at},
+                               {"building", marker.building},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
   return json.dump(2) + "\n";
 }
@@ -54,6 +55,7 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
     marker.socket_directory = PathFromText(json.at("socket_directory").get<std::string>());
     marker.repository_created_at = json.at("repository_created_at");
     if (json.at("role") == kReplaced) marker.role = StageRole::kReplaced;
+    marker.building = json.value("building", false);
     for (const auto& place : json.at("tablespaces")) {
       marker.tablespaces.push_back(PathFromText(place.get<std::string>()));
     }
