@@ -192,6 +192,7 @@ backup_ext.enabled = off
 external_pid_file = '$root/external.pid'
 shared_buffers = 16MB
 max_connections = 37
+client_min_messages = warning
 CONF
 	# pg_ctlcluster itself writes its pid file below /run, for which a test has no right.
 	my $starts = sub {
