@@ -49,9 +49,16 @@ struct RestorePlan {
 [[nodiscard]] RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                                    const std::function<void()>& pause_point);
 
+// Room that something else needs; without a directory none.
+struct OtherRoom {
+  std::string directory;
+  uint64_t bytes = 0;
+};
+
 // Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit. `places`: where
 // those are that do not lie in `<directory>.tablespaces`, by oid.
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
-                    const RestorePlan& plan, const std::map<uint32_t, std::string>& places = {});
+                    const RestorePlan& plan, const std::map<uint32_t, std::string>& places = {},
+                    const OtherRoom& other = {});
 
 }  // namespace backup_ext

@@ -13,9 +13,15 @@
 #include "base/progress.h"
 #include "format/record.h"
 #include "restore/tablespace_mapping.h"
+#include "restore/write_media.h"
 #include "store/repository.h"
 
 namespace backup_ext {
+
+enum class MediaChoice {
+  kLeaveOut,
+  kInclude,
+};
 
 struct StageOptions {
   std::string stage_id;
@@ -24,6 +30,9 @@ struct StageOptions {
   std::string directory;
   // Tablespaces that shall lie elsewhere, each under the same rule.
   TablespaceMapping mapping;
+  MediaChoice media = MediaChoice::kLeaveOut;
+  // Where the n-th media directory becomes `<n>`, under the same rule; empty: `<directory>.media`.
+  std::string media_directory;
   int threads = 1;
   // Directories that the stage must not be, lie in, or contain: the running server's data
   // directory, its tablespaces, the repository. By path and by device and inode.
@@ -41,6 +50,8 @@ struct StageResult {
   std::string start_command;
   // For `psql -h`: where the socket of the copy will be.
   std::string socket_directory;
+  std::string media_directory;  // empty: without media
+  MediaResult media;
 };
 
 // Throws what RestoreToStage() would throw before it writes anything, and writes nothing: for a
@@ -49,7 +60,8 @@ void CheckStage(const Repository& repository, const BackupRecord& record,
                 const StageOptions& options, const std::function<void()>& pause_point);
 
 // Throws Error: kAlreadyExists (directory not empty), kNoSpace (with figures, before anything is
-// written), kInvalidArgument (forbidden place), kDamaged (naming backup, file and place). After an
+// written), kInvalidArgument (forbidden place),
+// kNotFound (media of a backup that holds none), kDamaged (naming backup, file and place). After an
 // error, and after an exception of `pause_point` (called about every 100 ms), everything that it
 // wrote is removed again.
 [[nodiscard]] StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,

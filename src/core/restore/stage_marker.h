@@ -28,6 +28,7 @@ struct StageMarker {
   Microseconds repository_created_at = 0;
   StageRole role = StageRole::kStaged;
   std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
+  std::string media_directory;           // empty: without media
 };
 
 // `<directory>/backup_ext_stage/stage.json`

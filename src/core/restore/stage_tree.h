@@ -37,6 +37,8 @@ class StageTree {
   // Before Claim(): tablespaces that shall lie elsewhere than in `<directory>.tablespaces`, each in
   // a directory that is empty or missing.
   void PlaceTablespaces(std::map<uint32_t, std::string> places);
+  // Before Claim(): media are restored too, into this directory, which is empty or missing.
+  void PlaceMedia(std::string directory) { media_.path = std::move(directory); }
   // Makes both directories (mode 0700) or takes them when they are empty. The folder
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
   // with Error(kAlreadyExists). `owner`: who everything shall belong to; only root can give away.
@@ -77,7 +79,11 @@ class StageTree {
   [[nodiscard]] std::string tablespaces_directory() const;
   // `<directory>.tablespaces/<oid>`, or where it was placed.
   [[nodiscard]] std::string TablespacePath(uint32_t oid) const;
-  // Every directory that was claimed: all that was written lies in one of them.
+  // The directory of the media, after Claim(); empty where there are none. What lies in it is not
+  // written through this class.
+  [[nodiscard]] const std::string& media_directory() const { return media_.path; }
+  [[nodiscard]] int media_fd() const { return media_.fd.get(); }
+  // Every directory that was claimed, but that of media: all that was written lies in one of them.
   [[nodiscard]] std::vector<std::string> ClaimedDirectories() const;
   [[nodiscard]] const std::map<uint32_t, FileDescriptor>& tablespaces() const {
     return tablespaces_;
@@ -108,6 +114,7 @@ class StageTree {
   std::string directory_;
   Top main_;
   Top tablespaces_top_;
+  Top media_;  // without a path: none
   std::map<uint32_t, std::string> places_;
   std::map<uint32_t, Top> placed_;
   std::map<uint32_t, FileDescriptor> tablespaces_;
