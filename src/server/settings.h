@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "policy/retention.h"
 
+#include "media_settings.h"
 #include "schedule_settings.h"
 
 namespace backup_ext {
@@ -24,6 +25,7 @@ struct Settings {
   RetentionRules retention;
   Microseconds full_interval = 0;    // a full backup at least this often; 0: never
   Microseconds verify_interval = 0;  // 0: never
+  MediaSettings media;
   std::string event_command;         // empty: none
 };
 
@@ -35,8 +37,10 @@ void DefineSettings();
 [[nodiscard]] int WorkerThreads(const Settings& settings);
 // Where stages are built: the setting, or `<data directory>.staged`.
 [[nodiscard]] std::string StagingDirectory(const Settings& settings);
-// The data directory and the location of every tablespace: where no repository may be.
+// The data directory and the location of every tablespace: the cluster itself.
 [[nodiscard]] std::vector<std::string> ClusterDirectories();
+// Those and the media directories: where no repository and no stage may be.
+[[nodiscard]] std::vector<std::string> DirectoriesToBackUp();
 // The repository, or Error(kNotInPrerequisiteState) with a hint when it is not set.
 [[nodiscard]] std::string RequireRepository(const Settings& settings);
 

@@ -334,7 +334,6 @@ StoredMedia MediaRun::Finish() {
   ClosePacks(&state_->environment, &loop);
   state_->manifest->BeginSecondSection();
   const StoredManifest manifest = state_->manifest->Commit();
-  state_->repository.store().Delete(MediaDraftName(state_->options.backup_id));
   return state_->Stored(manifest);
 }
 
@@ -359,6 +358,15 @@ std::optional<StoredMedia> MediaRun::KeepInterrupted() {
 }
 
 void MediaRun::Release() { state_->stored.Release(); }
+
+void MediaRun::Commit() {
+  Release();
+  try {
+    state_->repository.store().Delete(MediaDraftName(state_->options.backup_id));
+  } catch (const Error&) {
+    // It goes with the backup.
+  }
+}
 
 void MediaRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);

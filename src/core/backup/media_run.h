@@ -6,10 +6,10 @@
 //   media.Copy();              // before the database's backup begins: it may take hours
 //   ... the database, up to the end of backup mode ...
 //   media.CopyAgain();         // what changed since: no file is older than the rows
-//   run.AddMedia(media.Finish()); run.Finish(...); media.Release();
+//   run.AddMedia(media.Finish()); run.Finish(...); media.Commit();
 // A file that was there at the first look and is gone at the second one stays in the backup: rows
-// of the database may name it. One thread calls everything here. Destroyed without Release() it
-// removes what it stored.
+// of the database may name it. One thread calls everything here. Destroyed without Commit() or
+// Release() it removes what it stored.
 #pragma once
 
 #include <cstdint>
@@ -65,8 +65,10 @@ class MediaRun {
   // Instead of Finish(), for a run that was cancelled: the same of what was stored whole, for the
   // next one. Nothing when it is too little.
   [[nodiscard]] std::optional<StoredMedia> KeepInterrupted();
-  // The objects belong to a backup, or to an interrupted one.
+  // The objects belong to an interrupted backup.
   void Release();
+  // They belong to a backup: what was needed on the way goes.
+  void Commit();
 
   // Any thread.
   void SetMaxRate(uint64_t bytes_per_second);
