@@ -70,11 +70,12 @@ run_tap_tests() {
   as_postgres mkdir test_run test_run/log small_fs
   # For the tests of a full disk. scratch_end() unmounts it.
   as_root mount -t tmpfs -o "size=24m,mode=700,uid=$(id -u postgres)" tmpfs "$SCRATCH/small_fs"
+  # Most of the time of a test is waiting: two at once for each core.
   as_postgres env PERL5LIB="$pgxs_root/src/test/perl:$SCRATCH/tree/test/perl" \
     PG_REGRESS="$pgxs_root/src/test/regress/pg_regress" TESTDIR="$SCRATCH/test_run" \
     TESTLOGDIR="$SCRATCH/test_run/log" TESTDATADIR="$SCRATCH/test_run" \
     BACKUP_EXT_SMALL_FS="$SCRATCH/small_fs" "${environment[@]}" \
-    sh -c 'cd tree && exec perl scripts/run_tap.pl 2 ../counts "$@"' sh "${files[@]}" || status=1
+    sh -c 'cd tree && exec perl scripts/run_tap.pl "$((2 * $(nproc)))" ../counts "$@"' sh "${files[@]}" || status=1
   [[ ! -f $SCRATCH/counts ]] || cat "$SCRATCH/counts" > "$results/$step.counts"
   if ((status)); then
     show_logs_of_failed_tests

@@ -19,7 +19,6 @@ ALTER SYSTEM SET backup_ext."window" = 'Mon-Fry 02:00-05:00';
 ALTER SYSTEM SET backup_ext."window" = 'Mon-Fri 02:00-05:00, Sat,Sun';
 ALTER SYSTEM SET backup_ext."window" = 'Mon-Fri 02:00-05:00, Sat,Sun 00:00-8:00';
 ALTER SYSTEM SET backup_ext.timezone = 'Europe/Berlyn';
-ALTER SYSTEM SET backup_ext.timezone = 'right/Europe/Berlin';
 ALTER SYSTEM SET backup_ext.window_end = 'stop';
 ALTER SYSTEM SET backup_ext.run_on = 'secondary';
 ALTER SYSTEM SET backup_ext.catch_up = 'perhaps';

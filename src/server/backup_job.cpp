@@ -196,8 +196,9 @@ void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& reposito
                     record->backup_id, record->stored_bytes);
     const char* const message = text.c_str();
     CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
-  } catch (const Error&) {
-    // Then the next one stores it again.
+  } catch (const Error& error) {
+    WarnOf({fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
+                        record->backup_id, error.message())});
   }
 }
 
@@ -296,8 +297,9 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
   run->CopyCluster(started.start_lsn);
   AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
 
-  ThrowIfJobMustEnd(*slot);
   slot->progress.Enter(Phase::kWaitingForWal);
+  // The last moment at which all that was copied can be kept for the next one.
+  ThrowIfJobMustEnd(*slot);
   const StoppedBackup stopped = mode->End();
   wal->Complete(run, stopped.stop_lsn, stopped.timeline, [&] {
     access->PausePoint();

@@ -279,9 +279,11 @@ CheckResult CheckSchedule(const Settings& settings) {
   SharedState* const shared = GetSharedState();
   int failures = 0;
   bool was_cut_off = false;
+  bool window_open = false;
   char text[sizeof(shared->last_automatic_error)] = "";
   CallPostgres([&] {
     LWLockAcquire(shared->lock, LW_SHARED);
+    window_open = shared->window_closes_at != 0;
     was_cut_off = shared->last_cut_off != 0;
     failures = shared->automatic_failures_in_a_row;
     memcpy(text, shared->last_automatic_error, sizeof(text));
@@ -292,8 +294,7 @@ CheckResult CheckSchedule(const Settings& settings) {
             "Set backup_ext.enabled to on."};
   }
   if (failures > 0) {
-    const std::string due =
-        ViewWindow().is_open ? "" : "; the window has closed, and a backup is due";
+    const std::string due = window_open ? "" : "; the window has closed, and a backup is due";
     return {"schedule", "error",
             fmt::format("the last {} automatic backups failed: {}{}", failures, text, due),
             "They are tried again inside the window, with growing pauses, and at once after SELECT "

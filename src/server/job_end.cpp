@@ -1,7 +1,8 @@
 // The end of a job as plain data, and the report that is made of it.
 #include "job_end.h"
 
-#include "server_facts.h"
+#include "base/machine.h"
+
 #include "timestamp.h"
 
 namespace backup_ext {

@@ -26,6 +26,7 @@ std::string DescribeBrokenPromise(const Settings& settings, Microseconds newest)
   bool in_recovery = false;
   CallPostgres([&] {
     in_recovery = RecoveryInProgress();
+    if (shared == nullptr) return;  // not preloaded
     LWLockAcquire(shared->lock, LW_SHARED);
     state.window_opened_at = FromTimestamp(shared->window_opened_at);
     state.window_open = shared->window_closes_at != 0;

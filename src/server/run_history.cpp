@@ -8,12 +8,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "cluster/contents.h"
 #include "store/history.h"
 
 #include "guard.h"
 #include "postgres_headers.h"
-#include "server_facts.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"

@@ -169,6 +169,8 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf',
 	"backup_ext.repository = '" . BackupExtTest::repository($standby) . "'");
+# Its own repository is empty: a promoted server would make up for the window of yesterday at once.
+$standby->append_conf('postgresql.conf', 'backup_ext.catch_up = off');
 $standby->start;
 my $standby_pid = launcher_after($standby, '', 'standby');
 launcher_says($standby, qr/^ok\|the server is in recovery/, 'a standby waits');
@@ -229,7 +231,8 @@ my @calls = (
 	q{SELECT backup_pin('x')}, q{SELECT backup_unpin('x')}, q{SELECT backup_drop('x')},
 	'SELECT * FROM backup_expire()', 'SELECT * FROM backup_verify()',
 	'SELECT * FROM backup_status()', 'SELECT * FROM backup_history()',
-	q{SELECT backup_cron('0 3 * * *')}, 'SELECT backup_cron_remove()');
+	q{SELECT backup_cron('0 3 * * *')}, 'SELECT backup_cron_remove()',
+	q{SELECT backup_export('latest', 'x')});
 my @sessions = (
 	[ 'not preloaded', '' ],
 	[ 'loaded in the session', q{LOAD 'backup_ext';} ]);

@@ -14,6 +14,10 @@ my $primary = BackupExtTest::new_node('primary', no_start => 1,
 		checkpoint_completion_target => '0',
 		timezone => 'UTC',
 		autovacuum => 'off',
+		# The clock jumps by days.
+		wal_sender_timeout => '0',
+		wal_receiver_timeout => '0',
+		wal_keep_size => '512MB',
 		'backup_ext.enabled' => 'on',
 		'backup_ext.catch_up' => 'off',
 		'backup_ext.retention' => '1000 days',
@@ -108,6 +112,7 @@ ok($primary->poll_query_until('postgres', q{SELECT phase = 'copying files' FROM 
 my $error = BackupExtTest::fails_with($standby, 'SELECT backup_now()', '55P03', 'is locked by another writer');
 like($error, qr/DETAIL:  The lock is held by backup \S+ \(PID \d+ on \S+\)/, 'one of the standby is refused: the holder is named');
 
+my $before = finished_by($standby);
 $primary->stop('immediate');
 $standby->promote;
 has_backups(4, 'after the failover the run of this night is made up for', $standby);
@@ -125,7 +130,7 @@ BackupExtTest::stop_stage($copy);
 start_with_clock($primary);
 night_begins($primary, $standby);
 has_backups(5, 'the new primary goes on', $standby);
-is(finished_by($standby), 3, 'with one backup a night');
+is(finished_by($standby) - $before, 2, 'with one backup a night');
 ok($primary->poll_query_until('postgres',
 		q{SELECT detail LIKE '%is used by another server of this cluster%' FROM backup_check() WHERE name = 'other_servers'}),
 	'backup_check() of the old primary says what is wrong');

@@ -1,4 +1,5 @@
-# Two servers started from one copied data directory: the second is refused, with both named.
+# Two servers started from one copied data directory: the second is refused, with both named. And a
+# writer on another machine, alive or dead.
 use strict;
 use warnings;
 use BackupExtSchedule;
@@ -67,5 +68,26 @@ my $stage = BackupExtTest::stage($original, $last);
 my $restored = BackupExtTest::start_stage($stage);
 is(BackupExtTest::dump($restored), BackupExtTest::dump($original), 'it is equal by dump');
 BackupExtTest::stop_stage($restored);
+
+#
+# What a writer on another machine has left in the lock's file.
+#
+sub held_elsewhere
+{
+	my ($seconds) = @_;
+	open(my $handle, '>', BackupExtTest::repository($original) . '/locks/writer.lock') or die $!;
+	printf $handle "backup A (PID 1 on elsewhere)\nlease %s %020d %05d elsewhere\n", 'a' x 32, 1, $seconds;
+	close($handle) or die $!;
+	return;
+}
+
+held_elsewhere(3600);
+BackupExtTest::fails_with($original, q{SET statement_timeout = '2s'; SELECT backup_now()}, '57014',
+	'canceling statement due to statement timeout');
+BackupExtTest::nothing_left_running($original, 'waiting for a writer that may be alive');
+held_elsewhere(2);
+BackupExtTest::take_backup($original);
+unlike(slurp_file(BackupExtTest::repository($original) . '/locks/writer.lock'), qr/lease/,
+	'a dead one has lost the lock, and who ends in order leaves no lease');
 
 done_testing();

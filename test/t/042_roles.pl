@@ -30,6 +30,7 @@ my %functions = (
 	backup_unpin => [ q{SELECT backup_unpin('none')}, 0, 1 ],
 	backup_stage_restore => [ q{SELECT backup_stage_restore('none')}, 0, 1 ],
 	backup_discard_stage => [ q{SELECT backup_discard_stage('none')}, 0, 1 ],
+	backup_export => [ q{SELECT backup_export('none', 'x')}, 0, 1 ],
 	backup_expire => [ 'SELECT * FROM backup_expire(dry_run => true)', 0, 0 ],
 	backup_drop => [ q{SELECT backup_drop('none')}, 0, 0 ],
 	backup_cron => [ q{SELECT backup_cron('* * * * *')}, 0, 0 ],

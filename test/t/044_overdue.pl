@@ -7,7 +7,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = BackupExtTest::new_node('main');
+# A window that passed while the server was down would be made up for at once.
+my $node = BackupExtTest::new_node('main', conf => { 'backup_ext.catch_up' => 'off' });
 configure($node, 'backup_ext.window' => window($node, '2 hours', '3 hours'));
 my $warning = qr/WARNING:  backup_ext: no backup for too long: the newest good backup began \d+ hours ago/;
 my $check = q{SELECT status FROM backup_check() WHERE name = 'last_backup'};

@@ -78,6 +78,9 @@ foreach my $history (@histories)
 my $standby = base_copy($node);
 my $child = take_backup($node);
 change($node);
+start_copy($standby);
+# While both run, one of them is a copy that must not write there.
+$node->stop;
 promote($standby);
 my $after = $standby->{copy};
 staged_psql($after, 'postgres', 'INSERT INTO round VALUES (-1)');
@@ -88,6 +91,9 @@ isnt(record_of($node, $promoted)->{parent_id} // '', $child,
 my $stage = restore_by_program($node, $promoted);
 prove_stage($stage, $expected, 'a promoted standby');
 succeeds('the standby stops', 'pg_ctl', '-D', "$standby->{directory}/data", '-m', 'fast', '-w', 'stop');
+# Who was the primary goes on as if there had been no other: it may when the other's backups are gone.
+$node->start;
+$node->safe_psql('postgres', "SELECT backup_drop('$promoted', force => true)");
 
 # A standby has parents of its own.
 my $base = base_copy($node);
@@ -278,7 +284,7 @@ sub rewind
 sub promote
 {
 	my ($base) = @_;
-	start_copy($base);
+	start_copy($base) unless defined $base->{copy};
 	succeeds('and is promoted', 'pg_ctl', '-D', "$base->{directory}/data", '-w', 'promote');
 	return;
 }

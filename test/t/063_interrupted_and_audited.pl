@@ -10,7 +10,8 @@ use BackupExtCompare;
 use BackupExtFaults qw(hold_in_phase let_go wait_for_signal finish_sql waiting_call set_and_reload);
 use BackupExtTest qw(new_node repository repository_files take_backup nothing_left_running);
 
-my $node = new_node('main', no_checksums => 1, conf => {
+# Small segments: of a recycled one the old content is stored, too.
+my $node = new_node('main', extra => [ BackupExtTest::without_checksums(), '--wal-segsize=1' ], conf => {
 	shared_preload_libraries => 'backup_ext, backup_ext_border',
 	'backup_ext.workers' => 2, autovacuum => 'off'
 });

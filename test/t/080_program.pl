@@ -216,7 +216,7 @@ is(program_json($repository, 3, 'show', $newer)->{error}{sqlstate}, 'XX001', 'sh
 #
 # Help, manual page and completion come from one source.
 #
-my @commands = qw(list show restore verify export expire completion);
+my @commands = qw(list show restore activate undo verify export expire completion);
 ($code, my $help) = program(undef, '--help');
 is($code, 0, '--help: exit code');
 like($help, qr/^  $_ +\S/m, "--help: $_") foreach @commands;

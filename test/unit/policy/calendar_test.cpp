@@ -272,8 +272,8 @@ TEST(Calendar, FailingRunsAreTriedInsideTheWindowOnly) {
   const auto starts = StartsOfTenNights("02:00-05:00", [](Microseconds now) {
     return RunEnd{.at = now + kMinute, .is_good = false};
   });
-  // After 1, 2, 4, 8, 16, 30, 30, 30 minutes and one for each run.
-  EXPECT_EQ(starts.size(), 10U * 9);
+  // Nine pauses of 1, 2, 4, 8, 16, 30, 30, 30, 30 minutes, with a minute for each run.
+  EXPECT_EQ(starts.size(), 10U * 10);
   for (const Microseconds start : starts) {
     const Microseconds since_midnight = start % kDay;  // 02:00 in Berlin
     EXPECT_LT(since_midnight, 3 * kHour);
