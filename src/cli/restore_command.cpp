@@ -115,11 +115,11 @@ int Restore(const Program& program, const RestoreOptions& options) {
       bar.Draw();
     });
   }
-  TellOfMedia(record, result);
   if (program.json()) {
     PrintJson(ResultJson(record, stage, result));
   } else {
     PrintResult(record, stage, result);
+    TellOfMedia(record, result);
   }
   return 0;
 }

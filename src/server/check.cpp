@@ -323,14 +323,20 @@ CheckResult CheckMedia(const Settings& settings) {
             "Name the directories, or switch backup_ext.media_on_schedule off."};
   }
   CheckMediaDirectories(settings.media.directories, DirectoriesApartFromMedia(settings));
-  if (!settings.repository.empty()) {
+  std::string unreadable;
+  try {
     for (const BackupRecord& record : ReadCatalog(OpenOwnRepository()).backups) {
       if (!HasMedia(record)) continue;
-      if (record.media.unreadable == 0) break;
-      return {kName, "warning",
-              fmt::format("backup {}: {}", record.backup_id, DescribeUnreadable(record.media)),
-              "Let the server's user read them; the server log names each one."};
+      unreadable = DescribeUnreadable(record.media);
+      if (!unreadable.empty()) unreadable = "backup " + record.backup_id + ": " + unreadable;
+      break;
     }
+  } catch (const Error&) {
+    // Told by the row "catalog".
+  }
+  if (!unreadable.empty()) {
+    return {kName, "warning", unreadable,
+            "Let the server's user read them; the server log names each one."};
   }
   return Ok(kName, fmt::format("{}", fmt::join(settings.media.directories, ", ")));
 }

@@ -117,7 +117,9 @@ class StagedRestore {
 
   void CheckMediaPlace(const std::map<uint32_t, std::string>& tablespaces) {
     if (!HasMedia(record_)) {
-      throw Error(ErrorCode::kNotFound, "it holds no media", "It was taken without them.",
+      throw Error(ErrorCode::kNotFound,
+                  fmt::format("backup {} holds no media", record_.backup_id),
+                  "It was taken without them.",
                   "Restore it without media, or choose a backup whose media_bytes is not 0.");
     }
     std::vector<std::string> forbidden = options_.forbidden;
