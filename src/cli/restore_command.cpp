@@ -103,7 +103,8 @@ StageOptions StageOf(const RestoreOptions& options, const Repository& repository
 }
 
 int Restore(const Program& program, const RestoreOptions& options) {
-  const Repository repository = program.OpenRepository();
+  // Media belong to other users.
+  const Repository repository = program.OpenRepository(RootRights::kGiveFilesAway);
   const BackupRecord record = FindBackup(repository, options.backup_id);
   const StageOptions stage = StageOf(options, repository, record);
   Progress progress;

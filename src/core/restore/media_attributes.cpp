@@ -32,25 +32,31 @@ std::array<timespec, 2> TimesOf(const ManifestEntry& entry) {
 
 }  // namespace
 
-bool MediaAttributes::CanKeepOwner(const ManifestEntry& entry) {
-  if (geteuid() == 0) return true;
-  const bool is_ours = entry.uid == geteuid() && entry.gid == getegid();
-  if (!is_ours) ++owners_lost_;
-  return is_ours;
+bool MediaAttributes::IsGiven(int result, const std::string& path) {
+  if (result == 0) return true;
+  if (errno != EPERM) throw SystemError(fmt::format("change owner of \"{}\"", path), errno);
+  ++owners_lost_;
+  return false;
 }
 
-void MediaAttributes::Apply(int fd, const ManifestEntry& entry, const std::string& path) {
-  uint32_t mode = entry.mode & kModeMask;
-  if (!CanKeepOwner(entry)) {
-    if (entry.kind == EntryKind::kFile) mode &= ~kSetIdBits;
-  } else if (fchown(fd, entry.uid, entry.gid) != 0) {
-    throw SystemError(fmt::format("change owner of \"{}\"", path), errno);
-  }
+void MediaAttributes::SetAttributes(int fd, const ManifestEntry& entry, AttributesOf whose,
+                                    const std::string& path) {
   for (const auto& [name, value] : entry.xattrs) {
+    if (name.starts_with("user.") != (whose == AttributesOf::kUser)) continue;
     // A label of the system's security policy, which sets its own here.
     if (SetExtendedAttribute(fd, name, value, path) || name == "security.selinux") continue;
     ++attributes_lost_;
   }
+}
+
+void MediaAttributes::Apply(int fd, const ManifestEntry& entry, const std::string& path) {
+  // A user's attributes are set by who may write to it, the others go when the owner changes.
+  SetAttributes(fd, entry, AttributesOf::kUser, path);
+  const bool is_given = IsGiven(fchown(fd, entry.uid, entry.gid), path);
+  SetAttributes(fd, entry, AttributesOf::kSystem, path);
+  uint32_t mode = entry.mode & kModeMask;
+  // A repository must not be a way to run programs as somebody else.
+  if (entry.kind == EntryKind::kFile && (!is_given || entry.uid != getuid())) mode &= ~kSetIdBits;
   if (fchmod(fd, mode) != 0) {
     throw SystemError(fmt::format("set permissions of \"{}\"", path), errno);
   }
@@ -61,10 +67,7 @@ void MediaAttributes::Apply(int fd, const ManifestEntry& entry, const std::strin
 
 void MediaAttributes::ApplyToLink(int parent, const std::string& name, const ManifestEntry& entry,
                                   const std::string& path) {
-  if (CanKeepOwner(entry) &&
-      fchownat(parent, name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
-    throw SystemError(fmt::format("change owner of \"{}\"", path), errno);
-  }
+  (void)IsGiven(fchownat(parent, name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW), path);
   if (utimensat(parent, name.c_str(), TimesOf(entry).data(), AT_SYMLINK_NOFOLLOW) != 0) {
     throw SystemError(fmt::format("set the times of \"{}\"", path), errno);
   }

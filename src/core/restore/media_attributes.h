@@ -22,8 +22,12 @@ class MediaAttributes {
   [[nodiscard]] uint64_t attributes_lost() const { return attributes_lost_; }
 
  private:
-  // Whether it belongs to who it belonged to.
-  [[nodiscard]] bool CanKeepOwner(const ManifestEntry& entry);
+  enum class AttributesOf { kUser, kSystem };
+  // Of chown(2): false, and counted, where this process may not do that.
+  [[nodiscard]] bool IsGiven(int result, const std::string& path);
+  void SetAttributes(int fd, const ManifestEntry& entry, AttributesOf whose,
+                     const std::string& path);
+
 
   std::atomic<uint64_t> owners_lost_{0};
   std::atomic<uint64_t> attributes_lost_{0};
