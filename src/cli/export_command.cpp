@@ -75,6 +75,7 @@ nlohmann::json ResultJson(const BackupRecord& record, const ExportOptions& optio
           {"files", result.files},
           {"bytes", result.bytes},
           {"from_standby", record.from_standby},
+          {"media_left_out_bytes", record.media_bytes},
           {"tablespaces", tablespaces}};
 }
 
@@ -95,6 +96,10 @@ void PrintResult(const BackupRecord& record, const ExportOptions& options,
   if (record.from_standby) {
     fmt::print(
         "The backup is that of a standby, and starts as one: \"pg_ctl promote\" ends that.\n");
+  }
+  if (HasMedia(record)) {
+    PrintWarning(fmt::format("backup {} holds {} of media, which an export leaves out",
+                             record.backup_id, SizeText(record.media_bytes)));
   }
 }
 

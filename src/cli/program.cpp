@@ -88,7 +88,7 @@ int Program::Run(int argc, char** argv) {
   }
 }
 
-Repository Program::OpenRepository() const {
+Repository Program::OpenRepository(RootRights rights) const {
   if (repository_.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "no repository was named", {},
                 "Name it with --repository, or in the environment variable "
@@ -98,7 +98,7 @@ Repository Program::OpenRepository() const {
       repository_.starts_with("s3://")
           ? repository_
           : std::filesystem::absolute(repository_).lexically_normal().string();
-  BecomeOwnerOf(location);
+  BecomeOwnerOf(location, rights);
   return Repository::Open(location);
 }
 

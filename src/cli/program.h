@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "become_owner.h"
 #include "store/repository.h"
 
 namespace backup_ext {
@@ -30,7 +31,7 @@ class Program {
   [[nodiscard]] bool json() const { return json_; }
   // The repository that --repository names. As root, the process first becomes its owner. Throws
   // Error.
-  [[nodiscard]] Repository OpenRepository() const;
+  [[nodiscard]] Repository OpenRepository(RootRights rights = RootRights::kNone) const;
   [[nodiscard]] const CLI::App& app() const { return app_; }
 
  private:

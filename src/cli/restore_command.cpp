@@ -29,6 +29,8 @@ struct RestoreOptions {
   int port = 5432;
   std::string bin_directory;
   std::vector<std::string> mappings;
+  bool no_media = false;
+  std::string media_directory;
 };
 
 void PrintResult(const BackupRecord& record, const StageOptions& stage, const StageResult& result) {
@@ -51,6 +53,20 @@ void PrintResult(const BackupRecord& record, const StageOptions& stage, const St
       "\nThe settings that keep it apart are at the end of \"{0}/postgresql.auto.conf\"; the\n"
       "original of that file is \"{0}/backup_ext_stage/postgresql.auto.conf\".\n",
       stage.directory);
+  if (result.media_directory.empty()) return;
+  fmt::print("\nThe media, {} files, are in \"{}\":\n", result.media.files, result.media_directory);
+  for (size_t i = 0; i < record.media.directories.size(); ++i) {
+    fmt::print("    {} was {}\n", i + 1, Printable(record.media.directories[i].path));
+  }
+}
+
+void TellOfMedia(const BackupRecord& record, const StageResult& result) {
+  if (HasMedia(record) && result.media_directory.empty()) {
+    PrintWarning(fmt::format("backup {} holds {} of media, which were not restored",
+                             record.backup_id, SizeText(record.media_bytes)));
+  }
+  const std::string losses = DescribeLosses(result.media);
+  if (!losses.empty()) PrintWarning(losses);
 }
 
 nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
@@ -63,13 +79,27 @@ nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
           {"kept_bytes", result.kept_bytes},
           {"start_command", result.start_command},
           {"socket_directory", result.socket_directory},
-          {"port", stage.port}};
+          {"port", stage.port},
+          {"media_directory", TextOrNull(result.media_directory)},
+          {"media_files", result.media.files},
+          {"media_owners_lost", result.media.owners_lost},
+          {"media_attributes_lost", result.media.attributes_lost}};
 }
 
-StageOptions StageOf(const RestoreOptions& options, const Repository& repository) {
+std::string AbsolutePath(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+StageOptions StageOf(const RestoreOptions& options, const Repository& repository,
+                     const BackupRecord& record) {
   StageOptions stage;
   stage.stage_id = NewStageId(Now());
-  stage.directory = std::filesystem::absolute(options.directory).lexically_normal().string();
+  stage.directory = AbsolutePath(options.directory);
+  // Whoever names a place for them wants them, and is told when there are none.
+  const bool wants_media = HasMedia(record) || !options.media_directory.empty();
+  if (wants_media && !options.no_media) stage.media = MediaChoice::kInclude;
+  if (!options.media_directory.empty())
+    stage.media_directory = AbsolutePath(options.media_directory);
   stage.threads = ThreadsOf(options.jobs);
   stage.forbidden = {ResolvePath(repository.location())};
   stage.bin_directory = options.bin_directory;
@@ -79,9 +109,10 @@ StageOptions StageOf(const RestoreOptions& options, const Repository& repository
 }
 
 int Restore(const Program& program, const RestoreOptions& options) {
-  const Repository repository = program.OpenRepository();
+  // Media belong to other users.
+  const Repository repository = program.OpenRepository(RootRights::kGiveFilesAway);
   const BackupRecord record = FindBackup(repository, options.backup_id);
-  const StageOptions stage = StageOf(options, repository);
+  const StageOptions stage = StageOf(options, repository, record);
   Progress progress;
   StageResult result;
   {
@@ -95,6 +126,7 @@ int Restore(const Program& program, const RestoreOptions& options) {
     PrintJson(ResultJson(record, stage, result));
   } else {
     PrintResult(record, stage, result);
+    TellOfMedia(record, result);
   }
   return 0;
 }
@@ -119,6 +151,13 @@ void AddRestoreCommand(Program* program) {
                    "Directory of pg_ctl, for the command that is shown")
       ->type_name("DIRECTORY");
   AddTablespaceMappingOption(command, &options->mappings);
+  CLI::Option* const no_media = command->add_flag("--no-media", options->no_media,
+                                                  "Leave out the media that the backup holds");
+  command
+      ->add_option("--media-directory", options->media_directory,
+                   "Where the backup's media directories become 1, 2, ...; default DIRECTORY.media")
+      ->type_name("DIRECTORY")
+      ->excludes(no_media);
 }
 
 }  // namespace backup_ext

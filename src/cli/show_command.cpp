@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backup_json.h"
+#include "base/clock.h"
 #include "output.h"
 #include "store/catalog.h"
 #include "store/hold.h"
@@ -35,6 +36,18 @@ nlohmann::json TablespacesJson(const BackupRecord& record) {
   return tablespaces;
 }
 
+nlohmann::json MediaJson(const BackupRecord& record) {
+  nlohmann::json directories = nlohmann::json::array();
+  for (size_t i = 0; i < record.media.directories.size(); ++i) {
+    const MediaDirectoryRecord& directory = record.media.directories[i];
+    directories.push_back({{"number", i + 1},
+                           {"path", directory.path},
+                           {"files", directory.files},
+                           {"bytes", directory.size_bytes}});
+  }
+  return directories;
+}
+
 uint64_t ReferencedBytes(const BackupRecord& record) {
   uint64_t bytes = 0;
   for (const PackUse& pack : record.packs) bytes += pack.used_bytes;
@@ -59,6 +72,11 @@ nlohmann::json ShowJson(const Repository& repository, const BackupRecord& record
   json["wal_segment_bytes"] = record.wal_segment_bytes;
   json["wal_level"] = record.wal_level;
   json["tablespaces"] = TablespacesJson(record);
+  json["media_directories"] = MediaJson(record);
+  json["media_files"] = MediaFiles(record);
+  json["media_read_at"] =
+      HasMedia(record) ? nlohmann::json(FormatTime(record.media.read_at)) : nullptr;
+  json["media_unreadable"] = record.media.unreadable;
   json["settings"] = record.settings;
   json["verify_problems"] = notes.verify ? nlohmann::json(notes.verify->problems) : nullptr;
   json["verify_first_problem"] = TextOrNull(notes.verify ? notes.verify->first_problem : "");

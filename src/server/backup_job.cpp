@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "backup/backup_run.h"
+#include "backup/finish.h"
+#include "backup/media_run.h"
 #include "base/file.h"
 #include "base/machine.h"
 #include "policy/pace.h"
@@ -21,6 +23,7 @@
 #include "backup_parents.h"
 #include "cluster_state.h"
 #include "guard.h"
+#include "media_job.h"
 #include "other_server.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
@@ -60,14 +63,20 @@ class JobAccess : public ServerAccess {
     wal_ = wal;
   }
 
+  void Attach(MediaRun* media) { media_ = media; }
+
+  // Media are copied before there is anything else.
   void PausePoint() override {
-    wal_->ThrowIfGivenUp();
+    if (wal_ != nullptr) wal_->ThrowIfGivenUp();
     backup_ext::PausePoint(*slot_);
     ThrowIfPromoted();
     lock_->Renew();
     const Settings settings = CurrentSettings();
     window_end_.Look(settings.schedule);
-    run_->SetMaxRate(throttle_.Limit(settings.max_bytes_per_second, window_end_.rate()));
+    const uint64_t limit = throttle_.Limit(settings.max_bytes_per_second, window_end_.rate());
+    if (media_ != nullptr) media_->SetMaxRate(limit);
+    if (run_ == nullptr) return;
+    run_->SetMaxRate(limit);
     wal_->Poll(run_);
   }
 
@@ -92,6 +101,7 @@ class JobAccess : public ServerAccess {
   JobSlot* slot_;
   Throttle throttle_;
   WindowEndGuard window_end_;
+  MediaRun* media_ = nullptr;
   BackupRun* run_ = nullptr;
   WalCollector* wal_ = nullptr;
 };
@@ -172,11 +182,14 @@ void LogStart(const BackupJob& job, const Settings& settings) {
 }
 
 // What a cancelled run had stored is not stored again by the next one.
-void KeepInterrupted(BackupRun* run, const Repository& repository, const WriterLock& lock,
-                     bool in_recovery, BackupRecord* record) {
+void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& repository,
+                     const WriterLock& lock, bool in_recovery, BackupRecord* record) {
   try {
     record->stop_lsn = NewestWalPosition(in_recovery);
+    const auto kept = media == nullptr ? std::nullopt : media->KeepInterrupted();
+    if (kept) run->AddMedia(*kept);
     if (!run->KeepInterrupted(record, lock)) return;
+    if (media != nullptr) media->Release();
     RememberBackup(repository, record->backup_id);
     const std::string text =
         fmt::format("backup_ext: backup {} was interrupted: {} bytes are kept for the next one",
@@ -194,9 +207,10 @@ void LogEnd(const BackupRecord& record) {
   LogRunEnd(
       "backup", record.backup_id, "finished",
       fmt::format(
-          "{}, database {} bytes in {} files, stored {} bytes, WAL {} to {}, {:.1f} s", record.kind,
-          record.database_bytes, record.files, record.stored_bytes, FormatLsn(record.start_lsn),
-          FormatLsn(record.stop_lsn),
+          "{}, database {} bytes in {} files, media {} bytes in {} files, stored {} bytes, WAL {} "
+          "to {}, {:.1f} s",
+          record.kind, record.database_bytes, record.files, record.media_bytes, MediaFiles(record),
+          record.stored_bytes, FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
           static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
 
@@ -279,8 +293,8 @@ void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot
 
 // Everything between the beginning of backup mode and the commit.
 void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun* run,
-             JobAccess* access, WalCollector* wal, BackupMode* mode, BackupRecord* record,
-             JobSlot* slot) {
+             JobAccess* access, WalCollector* wal, BackupMode* mode, MediaRun* media,
+             BackupRecord* record, JobSlot* slot) {
   run->CopyCluster(started.start_lsn);
   AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
 
@@ -303,6 +317,11 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
   record->stop_lsn = stopped.stop_lsn;
   record->wal_ranges = wal->Ranges(stopped.stop_lsn, stopped.timeline);
   wal->CheckComplete(*record);
+  // Rows that the backup holds may name files that came after the first look.
+  if (media != nullptr) {
+    media->CopyAgain();
+    run->AddMedia(media->Finish());
+  }
 }
 
 }  // namespace
@@ -314,7 +333,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const std::string location = RequireRepository(settings);
   RequireWalLevel();
   const ClusterFacts facts = ReadClusterFacts();
-  CheckLocation(location, ClusterDirectories());
+  CheckLocation(location, DirectoriesToBackUp());
   const Repository repository = OpenRepositoryOfBackup(location);
   const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
   const Catalog catalog = ReadCatalog(repository);
@@ -325,6 +344,17 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
     lock->Renew();
   });
   BackupRecord record = NewRecord(job, facts);
+
+  // Somebody waits for a restore, and for its safety backup before it.
+  const bool is_urgent = job.trigger == "safety";
+  JobAccess access(facts, lock.get(), slot,
+                   is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
+  const std::unique_ptr<MediaRun> media =
+      BeginMedia(job, repository, catalog, facts.system_identifier, &access, slot);
+  if (media != nullptr) {
+    access.Attach(media.get());
+    CopyMedia(media.get(), repository, *lock, record);
+  }
 
   // Cancelled before this process had taken its slot: no signal was sent then.
   ThrowIfJobMustEnd(*slot);
@@ -345,10 +375,6 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);
 
-  // Somebody waits for a restore, and for its safety backup before it.
-  const bool is_urgent = job.trigger == "safety";
-  JobAccess access(facts, lock.get(), slot,
-                   is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   WalCollector wal(facts, started.start_lsn, started.timeline);
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
@@ -364,21 +390,24 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
                 &access, &slot->progress);
   access.Attach(&run, &wal);
   try {
-    CopyAll(started, facts, &run, &access, &wal, &mode, &record, slot);
+    CopyAll(started, facts, &run, &access, &wal, &mode, media.get(), &record, slot);
     // Before the commit: what is known must not be lost when the server goes down now.
     ReportAudit(repository, chosen, run, slot);
     run.Finish(&record, *lock);
   } catch (const Error& error) {
     ReportAudit(repository, chosen, run, slot);
     if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
-      KeepInterrupted(&run, repository, *lock, facts.in_recovery, &record);
+      KeepInterrupted(&run, media.get(), repository, *lock, facts.in_recovery, &record);
     }
     throw;
   }
+  if (media != nullptr) media->Commit();
   RememberBackup(repository, record.backup_id);
   DropLeftovers(repository, lock.get(), *slot);
   WarnOf(run.warnings());
+  if (media != nullptr) WarnOf(media->warnings());
   ReportDamage(run.damaged_pages(), record, slot);
+  if (slot->warning[0] == '\0') ShowToCaller(DescribeUnreadable(record.media), slot);
   LogEnd(record);
   KeepFigures(record, slot);
   ExpireAfterBackup(repository, lock.get(), record, slot);

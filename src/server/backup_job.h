@@ -16,6 +16,7 @@ struct BackupJob {
   std::string trigger;
   std::string kind = "auto";  // "full", "incremental"
   bool fast_checkpoint = true;
+  bool include_media = false;
   // Of the schedule only, else 0: the opening of the window that asked for it.
   Microseconds window_opened_at = 0;
 };

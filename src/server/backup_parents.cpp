@@ -21,20 +21,16 @@
 #include "wal_summaries.h"
 
 namespace backup_ext {
-namespace {
-
-RequestedKind KindOf(const BackupJob& job) {
+RequestedKind RequestedKindOf(const BackupJob& job) {
   if (job.kind == "full") return RequestedKind::kFull;
   return job.kind == "incremental" ? RequestedKind::kIncremental : RequestedKind::kAuto;
 }
-
-}  // namespace
 
 ChosenParents ChooseOwnParents(const BackupJob& job, const Repository& repository,
                                const ClusterFacts& facts, const StartedBackup& started,
                                BackupRecord* record, JobSlot* slot) {
   ParentRequest request;
-  request.kind = KindOf(job);
+  request.kind = RequestedKindOf(job);
   request.full_interval = CurrentSettings().full_interval;
   request.now = Now();
   request.cluster = {ShapeOf(*record), TimelineHistory(started.timeline, facts.data_directory),

@@ -16,6 +16,8 @@
 
 namespace backup_ext {
 
+[[nodiscard]] RequestedKind RequestedKindOf(const BackupJob& job);
+
 // In backup mode, and before a thread lives. Fills kind, parent and reason of `record`.
 [[nodiscard]] ChosenParents ChooseOwnParents(const BackupJob& job, const Repository& repository,
                                              const ClusterFacts& facts,

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "backup/finish.h"
+#include "backup/media_directories.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -135,7 +137,7 @@ CheckResult CheckRepositoryPlace(const Settings& settings) {
             "pg_reload_conf(). If a configuration file sets it, the value was refused: see the "
             "server log and the view pg_file_settings."};
   }
-  CheckLocation(settings.repository, ClusterDirectories());
+  CheckLocation(settings.repository, DirectoriesToBackUp());
   return Ok("repository", settings.repository);
 }
 
@@ -313,6 +315,32 @@ CheckResult CheckSharing() {
   return Ok("other_servers", "no other server but one of its pair writes to the repository");
 }
 
+CheckResult CheckMedia(const Settings& settings) {
+  constexpr const char* kName = "media_directories";
+  if (settings.media.directories.empty()) {
+    return {kName, "warning",
+            "backup_ext.media_on_schedule is on, but backup_ext.media_directories is empty",
+            "Name the directories, or switch backup_ext.media_on_schedule off."};
+  }
+  CheckMediaDirectories(settings.media.directories, DirectoriesApartFromMedia(settings));
+  std::string unreadable;
+  try {
+    for (const BackupRecord& record : ReadCatalog(OpenOwnRepository()).backups) {
+      if (!HasMedia(record)) continue;
+      unreadable = DescribeUnreadable(record.media);
+      if (!unreadable.empty()) unreadable = "backup " + record.backup_id + ": " + unreadable;
+      break;
+    }
+  } catch (const Error&) {
+    // Told by the row "catalog".
+  }
+  if (!unreadable.empty()) {
+    return {kName, "warning", unreadable,
+            "Let the server's user read them; the server log names each one."};
+  }
+  return Ok(kName, fmt::format("{}", fmt::join(settings.media.directories, ", ")));
+}
+
 CheckResult CheckStaging(const Settings& settings) {
   const std::string directory = StagingDirectory(settings);
   const std::string existing = StatFile(directory) ? directory : ParentDirectory(directory);
@@ -353,6 +381,9 @@ void RunChecks(FunctionCallInfo call) {
     AddCheck(&rows, "retention", [&] { return CheckRetention(settings); });
     AddCheck(&rows, "last_backup", [&] { return CheckLastBackup(settings); });
     AddCheck(&rows, "verified", [&] { return CheckVerified(settings); });
+  }
+  if (!settings.media.directories.empty() || settings.media.on_schedule) {
+    AddCheck(&rows, "media_directories", [&] { return CheckMedia(settings); });
   }
   AddCheck(&rows, "staging_directory", [&] { return CheckStaging(settings); });
 }

@@ -13,6 +13,7 @@
 #include "store/repository.h"
 
 #include "guard.h"
+#include "media_job.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "settings.h"
@@ -50,6 +51,10 @@ void RunExport(const JobRequest& request, JobSlot* slot) {
   const ExportResult result =
       ExportBackup(repository, record, options, &slot->progress, [slot] { PausePoint(*slot); });
   WarnOfTablespaceMap(result, options.format, slot);
+  if (HasMedia(record)) {
+    TellCaller(slot, fmt::format("backup {} holds {} bytes of media, which an export leaves out",
+                                 record.backup_id, record.media_bytes));
+  }
 }
 
 }  // namespace backup_ext

@@ -42,6 +42,7 @@ void FillBackupRequest(const BackupNowArguments& arguments, JobRequest* request)
     CopyArgument(FromServerText(arguments.label), "label", request->label);
   }
   request->fast_checkpoint = true;
+  request->include_media = arguments.include_media;
 }
 
 SqlValue PinnedUntil(const BackupNotes& notes) {
@@ -112,9 +113,11 @@ void CheckBackupArguments(const std::string& kind, bool include_media) {
                 "Kinds are 'auto', 'full' and 'incremental'.");
   }
   if (include_media) {
-    throw Error(ErrorCode::kUnsupportedFormat,
-                "media directories are not supported by this version", {},
-                "Leave include_media out.");
+    if (CurrentMediaSettings().directories.empty()) {
+      throw Error(ErrorCode::kNotInPrerequisiteState, "no media directories are set", {},
+                  "Set them with ALTER SYSTEM SET backup_ext.media_directories = "
+                  "'/srv/app/uploads', then SELECT pg_reload_conf().");
+    }
   }
 }
 

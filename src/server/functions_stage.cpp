@@ -33,12 +33,9 @@ struct StageArguments {
 };
 
 void RefuseWhatIsNotThereYet(const StageArguments& arguments) {
-  const char* missing = nullptr;
-  if (arguments.has_target) missing = "restoring to a point in time";
-  if (arguments.include_media) missing = "restoring media directories";
-  if (missing == nullptr) return;
+  if (!arguments.has_target) return;
   throw Error(ErrorCode::kUnsupportedFormat,
-              std::string(missing) + " is not supported by this version", {},
+              "restoring to a point in time is not supported by this version", {},
               "Nothing was restored. Leave the argument out.");
 }
 
@@ -96,6 +93,7 @@ void FillStageRequest(const StageArguments& arguments, JobRequest* request) {
     CopyArgument(NewBackupId(now), "backup id", request->safety_backup_id);
   }
   request->fast_checkpoint = true;
+  request->include_media = arguments.include_media;
 }
 
 std::string SqlLiteral(const std::string& text) {

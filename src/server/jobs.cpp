@@ -41,6 +41,8 @@ void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64
   slot->locked_out = false;
   std::memset(static_cast<void*>(&slot->error), 0, sizeof(slot->error));
   slot->warning[0] = '\0';
+  slot->notice_count = 0;
+  slot->notice[0] = '\0';
 }
 
 // The index of a slot that is now this request's.
@@ -174,7 +176,19 @@ void WaitUntilStarted(const StartedJob* job) {
            errhint("More details may be available in the server log.")));
 }
 
-void WaitUntilStopped(const StartedJob* job) {
+// Shows the caller what the job has said since.
+void ShowNotice(const JobSlot* slot, volatile uint32* shown) {
+  char notice[sizeof(slot->notice)];
+  LWLockAcquire(GetSharedState()->lock, LW_SHARED);
+  const uint32 count = slot->notice_count;
+  std::memcpy(notice, slot->notice, sizeof(notice));
+  LWLockRelease(GetSharedState()->lock);
+  if (count == *shown) return;
+  *shown = count;
+  ereport(NOTICE, (errmsg_internal("%s", notice)));
+}
+
+void WaitUntilStopped(const StartedJob* job, volatile uint32* notices_shown) {
   ProgressNotices notices = {};
   for (;;) {
     pid_t pid = 0;
@@ -188,6 +202,7 @@ void WaitUntilStopped(const StartedJob* job) {
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
+    ShowNotice(&GetSharedState()->jobs[job->slot], notices_shown);
     ShowProgress(job->slot, &notices);
   }
 }
@@ -263,9 +278,20 @@ StartedJob StartJob(const JobRequest* request, Waiting waiting) {
   return job;
 }
 
+void PostNotice(JobSlot* slot, const char* text) {
+  LWLockAcquire(GetSharedState()->lock, LW_EXCLUSIVE);
+  strlcpy(slot->notice, text, sizeof(slot->notice));
+  slot->notice_count++;
+  LWLockRelease(GetSharedState()->lock);
+}
+
 void WaitForJob(const StartedJob* job) {
+  volatile uint32 notices_shown = 0;
   PG_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
-  { WaitUntilStopped(job); }
+  {
+    WaitUntilStopped(job, &notices_shown);
+    ShowNotice(&GetSharedState()->jobs[job->slot], &notices_shown);
+  }
   PG_END_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
 
   SharedState* const shared = GetSharedState();

@@ -110,6 +110,8 @@ void FillRequest(const ScheduleState& state, JobRequest* request) {
   snprintf(request->trigger, sizeof(request->trigger), "%s", "schedule");
   snprintf(request->backup_kind, sizeof(request->backup_kind), "%s", "auto");
   request->fast_checkpoint = false;
+  const MediaSettings media = CurrentMediaSettings();
+  request->include_media = media.on_schedule && !media.directories.empty();
   request->window_opened_at = ToTimestamp(state.window_opened_at);
   request->begun_in_window_at = state.window_open ? ToTimestamp(state.now) : 0;
 }

@@ -31,16 +31,6 @@ char* setting_event_command = nullptr;
 constexpr const char* kDefaultRetention = "3 days";
 constexpr const char* kDefaultFullInterval = "7 days";
 
-// True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
-// processes only the text is judged: a file system that is not mounted yet must not lose the
-// setting nor stop the server; backup_check() and the next backup speak of it. A parallel worker
-// takes over its leader's settings inside a transaction: what is refused there fails the query. A
-// session that is idle in a transaction reloads inside it, but runs no portal.
-bool SetByCommand() {
-  return IsUnderPostmaster && IsTransactionState() && ActivePortal != nullptr &&
-         !IsParallelWorker();
-}
-
 // Whether the path leads there cannot be told where a directory on the way is closed to us:
 // CheckLocation() names that one.
 bool IsInDataDirectory(const char* path) {
@@ -68,7 +58,7 @@ bool CheckRepository(char** new_value, void** /*extra*/, GucSource /*source*/) {
               ErrorCode::kInvalidArgument, "repository must not be inside the data directory", {},
               "Choose a directory on another disk, or at least outside the data directory.");
         }
-        CheckLocation(value, ClusterDirectories());
+        CheckLocation(value, DirectoriesToBackUp());
       },
       &error);
   return fine || RefuseSetting(error);
@@ -86,7 +76,7 @@ bool CheckStagingDirectory(char** new_value, void** /*extra*/, GucSource /*sourc
         }
         if (!SetByCommand()) return;
         const std::string resolved = ResolvePath(value);
-        for (const std::string& directory : ClusterDirectories()) {
+        for (const std::string& directory : DirectoriesToBackUp()) {
           if (IsInside(resolved, ResolvePath(directory))) {
             throw Error(ErrorCode::kInvalidArgument,
                         "staging directory must not be inside the cluster's own directories",
@@ -202,6 +192,16 @@ void DefineEffort() {
 
 }  // namespace
 
+// True while a person sets the value (ALTER SYSTEM). At server start, at a reload and in the other
+// processes only the text is judged: a file system that is not mounted yet must not lose the
+// setting nor stop the server; backup_check() and the next backup speak of it. A parallel worker
+// takes over its leader's settings inside a transaction: what is refused there fails the query. A
+// session that is idle in a transaction reloads inside it, but runs no portal.
+bool SetByCommand() {
+  return IsUnderPostmaster && IsTransactionState() && ActivePortal != nullptr &&
+         !IsParallelWorker();
+}
+
 // Fits ErrorData's rules: detail is a full sentence.
 bool RefuseSetting(const PlainError& error) {
   GUC_check_errmsg("%s", error.message);
@@ -217,6 +217,7 @@ void DefineSettings() {
   DefineVerify();
   DefineEffort();
   DefineEvents();
+  DefineMediaSettings();
   MarkGUCPrefixReserved("backup_ext");
 }
 
@@ -233,6 +234,7 @@ Settings CurrentSettings() {
   settings.retention = {.retention = DurationOf(setting_retention, kDefaultRetention),
                         .keep = setting_retention_keep};
   settings.full_interval = DurationOf(setting_full_interval, kDefaultFullInterval);
+  settings.media = CurrentMediaSettings();
   if (setting_event_command != nullptr) settings.event_command = setting_event_command;
   return settings;
 }
@@ -256,6 +258,14 @@ std::vector<std::string> ClusterDirectories() {
   for (const DirectoryEntry& entry : *entries) {
     const std::string path = JoinPath(links, entry.name);
     if (StatFile(path)) directories.push_back(ResolvePath(path));
+  }
+  return directories;
+}
+
+std::vector<std::string> DirectoriesToBackUp() {
+  std::vector<std::string> directories = ClusterDirectories();
+  for (std::string& directory : CurrentMediaSettings().directories) {
+    directories.push_back(std::move(directory));
   }
   return directories;
 }

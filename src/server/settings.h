@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "policy/retention.h"
 
+#include "media_settings.h"
 #include "schedule_settings.h"
 
 namespace backup_ext {
@@ -24,7 +25,8 @@ struct Settings {
   RetentionRules retention;
   Microseconds full_interval = 0;    // a full backup at least this often; 0: never
   Microseconds verify_interval = 0;  // 0: never
-  std::string event_command;         // empty: none
+  MediaSettings media;
+  std::string event_command;  // empty: none
 };
 
 // Called once from _PG_init. Never refuses to start the server.
@@ -35,8 +37,10 @@ void DefineSettings();
 [[nodiscard]] int WorkerThreads(const Settings& settings);
 // Where stages are built: the setting, or `<data directory>.staged`.
 [[nodiscard]] std::string StagingDirectory(const Settings& settings);
-// The data directory and the location of every tablespace: where no repository may be.
+// The data directory and the location of every tablespace: the cluster itself.
 [[nodiscard]] std::vector<std::string> ClusterDirectories();
+// Those and the media directories: where no repository and no stage may be.
+[[nodiscard]] std::vector<std::string> DirectoriesToBackUp();
 // The repository, or Error(kNotInPrerequisiteState) with a hint when it is not set.
 [[nodiscard]] std::string RequireRepository(const Settings& settings);
 

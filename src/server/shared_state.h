@@ -51,6 +51,7 @@ struct JobRequest {
   char trigger[16];         // "manual", "schedule", "safety"
   char backup_kind[16];     // "auto", "full", "incremental"
   bool fast_checkpoint;
+  bool include_media;         // backup and stage
   char directory[MAXPGPATH];  // stage and export; of a stage empty: below the staging directory
   // Of the schedule only: the opening of the window that asked for it, and when it was started in
   // an open window; 0: a missed one is made up for.
@@ -99,7 +100,9 @@ struct JobSlot {
   bool ended_with_window;                  // cancelled because its window had closed
   bool locked_out;                         // another writer had the repository: nothing failed
   PlainError error;                        // of kFailed
-  char warning[1024];
+  char warning[1024];                      // for the caller, at the end
+  uint32 notice_count;                     // how many were posted; under the lock
+  char notice[1024];                       // the last one, for the caller at once
 };
 
 // How a job ended, for who is told.

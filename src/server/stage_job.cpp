@@ -19,6 +19,7 @@
 
 #include "backup_job.h"
 #include "guard.h"
+#include "media_job.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "server_facts.h"
@@ -97,6 +98,21 @@ void ForgetOrFail(const std::string& staging, Stage* stage) {
   }
 }
 
+void TellOfMediaLeftOut(const BackupRecord& record, const JobRequest& request, JobSlot* slot) {
+  if (!HasMedia(record) || request.include_media) return;
+  TellCaller(slot, fmt::format("backup {} holds {} bytes of media, which are not restored; give "
+                               "include_media => true for them",
+                               record.backup_id, record.media_bytes));
+}
+
+void TellOfMedia(const StageResult& result, JobSlot* slot) {
+  if (result.media_directory.empty()) return;
+  const std::string losses = DescribeLosses(result.media);
+  TellCaller(slot, fmt::format("the media are in \"{}\", one directory for each of the backup's "
+                               "media directories, in their order{}{}",
+                               result.media_directory, losses.empty() ? "" : "; ", losses));
+}
+
 }  // namespace
 
 Repository OpenOwnRepository() {
@@ -121,15 +137,18 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   const std::string directory = request.directory[0] != '\0' ? std::string(request.directory)
                                                              : JoinPath(staging, request.stage_id);
   MakeDirectory(staging, 0700);
-  const StageOptions options = {.stage_id = request.stage_id,
-                                .directory = directory,
-                                .mapping = request.tablespace_map[0] == '\0'
-                                               ? TablespaceMapping()
-                                               : ParseTablespaceMap(request.tablespace_map),
-                                .threads = WorkerThreads(settings),
-                                .forbidden = ForbiddenDirectories(settings),
-                                .bin_directory = BinDirectory(),
-                                .port = PostPortNumber};
+  const StageOptions options = {
+      .stage_id = request.stage_id,
+      .directory = directory,
+      .mapping = request.tablespace_map[0] == '\0' ? TablespaceMapping()
+                                                   : ParseTablespaceMap(request.tablespace_map),
+      .media = request.include_media ? MediaChoice::kInclude : MediaChoice::kLeaveOut,
+      .media_directory = {},
+      .threads = WorkerThreads(settings),
+      .forbidden = ForbiddenDirectories(settings),
+      .bin_directory = BinDirectory(),
+      .port = PostPortNumber};
+  TellOfMediaLeftOut(record, request, slot);
   if (request.safety_backup_id[0] != '\0') {
     CheckStage(repository, record, options, [&] { PausePoint(*slot); });
     TakeSafetyBackup(request, slot);
@@ -149,6 +168,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
       RestoreToStage(repository, record, options, &slot->progress, [&] { PausePoint(*slot); });
 
   slot->figures.database_bytes = result.bytes;
+  TellOfMedia(result, slot);
   stage.state = "ready";
   stage.bytes = result.bytes;
   stage.start_command = result.start_command;

@@ -39,7 +39,7 @@ std::string TargetDirectory(const char* directory, bool is_superuser, const char
 }
 
 std::vector<std::string> ForbiddenDirectories(const Settings& settings) {
-  std::vector<std::string> directories = ClusterDirectories();
+  std::vector<std::string> directories = DirectoriesToBackUp();
   directories.push_back(settings.repository);
   return directories;
 }

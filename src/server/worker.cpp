@@ -72,6 +72,7 @@ void DoJob(JobSlot* slot) {
              .trigger = request.trigger,
              .kind = request.backup_kind,
              .fast_checkpoint = request.fast_checkpoint,
+             .include_media = request.include_media,
              .window_opened_at = FromTimestamp(request.window_opened_at)},
             slot);
 }

@@ -39,7 +39,7 @@ FRAME_PLAIN_LIMIT_BYTES = 262144
 PACK_HEADER_BYTES = 64
 ENTRY_LIMIT_BYTES = 256 * 1024 * 1024
 BACKUP_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
-DIRECTORY, FILE, TABLESPACE_LINK, CONFIGURATION, REMOVED = 1, 2, 3, 4, 5
+DIRECTORY, FILE, TABLESPACE_LINK, CONFIGURATION, REMOVED, SYMBOLIC_LINK, HARD_LINK = range(1, 8)
 PACK, SECOND_SECTION, END, HEADER = 64, 65, 66, 67
 
 
@@ -142,12 +142,12 @@ def text_member(record, name):
 
 
 class Entry:
-    """Section "Manifest": an entry of type 1 to 5."""
+    """Section "Manifest": an entry of type 1 to 7."""
 
     def __init__(self, kind, fields):
         self.kind = kind
         self.file_kind = fields.u(1)
-        require(self.file_kind <= 7, "Manifest: unknown kind of file")
+        require(self.file_kind <= 8, "Manifest: unknown kind of file")
         self.path, self.link_target = fields.string(), fields.string()
         self.mode, self.uid, self.gid = (fields.varint(2**32) for _ in range(3))
         self.size_bytes, self.inode = fields.varint(), fields.varint()
@@ -193,13 +193,15 @@ class Entry:
 
 
 class Manifest:
-    """Section "Manifest", read whole."""
+    """Section "Manifest", read whole; with `is_media` section "Media"."""
 
-    def __init__(self, path, record):
+    def __init__(self, path, record, is_media=False):
+        self.is_media = is_media
+        named = record["media"] if is_media else record
         with open(path, "rb") as file:
             stored = file.read()
-        require(len(stored) == record["manifest_bytes"], "Manifest: size")
-        require(digest128(stored).hex() == record["manifest_digest"], "Manifest: digest")
+        require(len(stored) == named["manifest_bytes"], "Manifest: size")
+        require(digest128(stored).hex() == named["manifest_digest"], "Manifest: digest")
         plain, at = [], 0
         while at < len(stored):
             piece, _, at = decode_frame(stored, at)
@@ -222,8 +224,9 @@ class Manifest:
                 found = [fields.varint() for _ in range(3)]
                 break
             else:
-                require(DIRECTORY <= kind <= REMOVED, "Manifest: unknown type of entry")
+                require(DIRECTORY <= kind <= HARD_LINK, "Manifest: unknown type of entry")
                 entry = Entry(kind, fields)
+                self.check_media(entry, second_section, record)
                 require(entry.path > path_before, "Manifest: entries are out of order")
                 require(entry.unit_bytes in (1, self.page_bytes), "Page map: unit")
                 require(all(frame[0] < len(self.packs) for frame in entry.frames),
@@ -243,6 +246,22 @@ class Manifest:
         self.entries = [entry for second, entry in self.entries
                         if second or entry.path not in removed]
 
+    def check_media(self, entry, second_section, record):
+        """Section "Media"."""
+        if not self.is_media:
+            require(entry.kind <= REMOVED and entry.file_kind <= 7, "Manifest: media among others")
+            return
+        require(entry.kind in (DIRECTORY, FILE, SYMBOLIC_LINK, HARD_LINK) and
+                entry.file_kind in (0, 8) and not second_section, "Media: type of entry")
+        number = re.fullmatch(rb"media/([1-9][0-9]*)(/.*)?", entry.path, re.DOTALL)
+        require(number and int(number[1]) <= len(record["media"]["directories"]), "Media: path")
+        require(entry.unit_bytes == 1, "Media: unit")
+        if entry.kind == HARD_LINK:
+            require(entry.link_target in {e.path for _, e in self.entries
+                                          if e.kind in (FILE, HARD_LINK)}, "Media: hard link")
+        if entry.kind == SYMBOLIC_LINK:
+            require(entry.link_target, "Media: symbolic link to nothing")
+
     def next_entry(self):
         length = self.stream.varint()
         require(0 < length <= ENTRY_LIMIT_BYTES, "Manifest: length of an entry")
@@ -253,7 +272,8 @@ class Manifest:
         require(fields.varint() <= 1, "Manifest: of a newer version")
         require(fields.u(8) == int(record["system_identifier"]), "Manifest: of another cluster")
         require(fields.string().decode() == record["backup_id"], "Manifest: of another backup")
-        require(fields.string().decode() == record["parent_id"], "Manifest: parent")
+        parent_id = fields.string().decode()
+        require(self.is_media or parent_id == record["parent_id"], "Manifest: parent")
         self.page_bytes = fields.varint()
         require(fields.remaining() == 0, "Manifest: header is longer than its fields")
 
@@ -285,6 +305,17 @@ class Repository:
     def manifest(self, backup_id):
         path = os.path.join(self.root, "backups", backup_id, "manifest")
         return Manifest(path, self.record(backup_id))
+
+    def media(self, backup_id):
+        """The manifest of the media; None where the backup holds none."""
+        record = self.record(backup_id)
+        if "media" not in record:
+            return None
+        path = os.path.join(self.root, "backups", backup_id, "media")
+        media = Manifest(path, record, is_media=True)
+        require(sum(entry.size_bytes for entry in media.entries if entry.kind == FILE)
+                == record["media_bytes"], "Record: media_bytes")
+        return media
 
     def pack(self, pack):
         """Section "Pack"."""
@@ -337,7 +368,8 @@ def list_backups(repository):
 
 
 def list_files(repository, backup_id):
-    for entry in repository.manifest(backup_id).entries:
+    media = repository.media(backup_id)
+    for entry in repository.manifest(backup_id).entries + (media.entries if media else []):
         print(entry.kind, entry.file_kind, f"{entry.mode:04o}", entry.size_bytes,
               os.fsdecode(entry.path), os.fsdecode(entry.link_target), sep="\t")
 
@@ -359,7 +391,28 @@ def extract(repository, backup_id, directory, wanted):
                 file.write(repository.content(manifest, entry))
             os.chmod(path, entry.mode & 0o777)
     found = {entry.path for entry in manifest.entries}
+    media = repository.media(backup_id)
+    for entry in media.entries if media else []:
+        extract_media(repository, media, entry, os.fsencode(directory), wanted)
+        found.add(entry.path)
     require(wanted <= found, f"no such file in the backup: {wanted - found}")
+
+
+def extract_media(repository, media, entry, directory, wanted):
+    path = os.path.join(directory, entry.path)
+    if wanted and entry.path not in wanted:
+        return
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    if entry.kind == DIRECTORY:
+        os.makedirs(path, 0o700, exist_ok=True)
+    elif entry.kind == SYMBOLIC_LINK:
+        os.symlink(entry.link_target, path)
+    elif entry.kind == HARD_LINK:
+        os.link(os.path.join(directory, entry.link_target), path)
+    else:
+        with open(path, "xb") as file:
+            file.write(repository.content(media, entry))
+        os.chmod(path, entry.mode & 0o777)
 
 
 def main(arguments):

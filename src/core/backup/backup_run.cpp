@@ -43,6 +43,7 @@ struct BackupRun::State {
   CopiedCluster cluster;
   std::optional<ClusterCopier> copier;
   std::vector<SmallFile> supplied;
+  std::optional<StoredMedia> media;
   std::set<std::string> late_unlogged;
   bool is_copied = false;
   bool is_finishing = false;
@@ -116,8 +117,9 @@ void BackupRun::CopyCluster(uint64_t start_lsn) {
   } else {
     // A second walk over all files would cost as much as the backup of few changes.
     const BackupRecord& parent = state_->options.parents.back().record;
-    state_->environment.progress->files_total = parent.files;
-    state_->environment.progress->bytes_total = parent.database_bytes - parent.wal_bytes;
+    Progress* const progress = state_->environment.progress;
+    progress->files_total = progress->files_done + parent.files;
+    progress->bytes_total = progress->bytes_done + parent.database_bytes - parent.wal_bytes;
   }
   copier.Copy();
   // Again in Finish(). Now, because a relation that is dropped after the end of backup mode takes
@@ -150,6 +152,8 @@ void BackupRun::AddSuppliedFile(SuppliedFile file) {
   state_->supplied.push_back(MakeSmallFile(std::move(file)));
 }
 
+void BackupRun::AddMedia(StoredMedia media) { state_->media = std::move(media); }
+
 void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
   if (!state_->is_copied) {
     throw Error(ErrorCode::kInternal, "the cluster was not copied to its end");
@@ -167,7 +171,8 @@ void BackupRun::Finish(BackupRecord* record, const WriterLock& lock) {
 
   ClosePacks(&state_->environment, &state_->loop);
   const StoredManifest manifest = CommitManifest(&state_->manifest, section);
-  FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs, manifest, record);
+  FillRecord(state_->options.backup_id, state_->cluster, section, state_->packs, manifest,
+             state_->media, record);
   CheckPacksAreThere(state_->repository, *record, [this] { state_->loop.Turn(); });
   // The last moment at which a cancel is heard: with the next step the backup exists.
   state_->loop.PauseNow();
@@ -181,13 +186,18 @@ bool BackupRun::KeepInterrupted(BackupRecord* record, const WriterLock& lock) {
   state_->loop.Stop();
   state_->wal.Stop();
   for (Worker& worker : state_->environment.workers) worker.packs.Close();
-  if (state_->packs.WrittenBytes() < state_->options.keep_interrupted_from_bytes) return false;
+  // With media that are worth it the rest is kept too.
+  if (!state_->media &&
+      state_->packs.WrittenBytes() < state_->options.keep_interrupted_from_bytes) {
+    return false;
+  }
   state_->copier->WriteFinishedOfInterrupted();
   // Some of the manifest may be damaged pages: what goes on from it would not know.
   if (!state_->cluster.damage.empty()) return false;
   const SecondSection nothing;
   const StoredManifest manifest = CommitManifest(&state_->manifest, nothing);
-  FillRecord(state_->options.backup_id, state_->cluster, nothing, state_->packs, manifest, record);
+  FillRecord(state_->options.backup_id, state_->cluster, nothing, state_->packs, manifest,
+             state_->media, record);
   record->state = "interrupted";
   lock.Check();
   state_->stored.CommitInterrupted(*record);

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "backup/stored_media.h"
 #include "base/bytes.h"
 #include "base/progress.h"
 #include "base/worker_pool.h"
@@ -134,6 +135,9 @@ class BackupRun {
 
   // Adds to the second section: control file, backup_label, histories, configuration.
   void AddSuppliedFile(SuppliedFile file);
+
+  // The media that were copied beside: their part of the record.
+  void AddMedia(StoredMedia media);
 
   // Drops unlogged relations found out late, writes the second section and the manifest, then
   // fills the storage fields of `record` (sizes, packs, manifest, tablespaces, files) and commits

@@ -55,6 +55,29 @@ class Chooser {
                 "Use kind => 'auto', which takes a full backup then.");
   }
 
+  // Only files are compared, whatever became of the cluster in between.
+  std::vector<ParentBackup> ChooseMedia(uint64_t system_identifier) const {
+    std::vector<ParentBackup> parents;
+    if (request_.kind == RequestedKind::kFull) return parents;
+    if (request_.kind == RequestedKind::kAuto &&
+        IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
+      return parents;
+    }
+    const auto is_usable = [&](const BackupRecord& record) {
+      return HasMedia(record) && record.system_identifier == system_identifier &&
+             !IsFoundDamaged(ReadNotes(repository_, record.backup_id)) &&
+             MissingOf(record, ManifestKind::kMedia).empty();
+    };
+    const auto complete = std::ranges::find_if(catalog_.backups, is_usable);
+    for (const BackupRecord& record : interrupted_) {
+      const bool is_newer =
+          complete == catalog_.backups.end() || record.started_at > complete->started_at;
+      if (is_newer && is_usable(record)) parents.push_back({record, true});
+    }
+    if (complete != catalog_.backups.end()) parents.push_back({*complete, false});
+    return parents;
+  }
+
  private:
   Microseconds NewestFull() const {
     for (const BackupRecord& record : catalog_.backups) {
@@ -113,9 +136,10 @@ class Chooser {
   }
 
   // A backup that refers to what is not there could never be restored.
-  std::string MissingOf(const BackupRecord& record) const {
+  std::string MissingOf(const BackupRecord& record,
+                        ManifestKind kind = ManifestKind::kCluster) const {
     try {
-      CheckManifestObject(repository_, record, pause_point_);
+      CheckManifestObject(repository_, record, pause_point_, kind);
       for (const PackUse& use : record.packs) {
         // What was found damaged may lie in it, and nothing of this backup was read since.
         if (suspect_packs_.contains(use.pack)) {
@@ -144,6 +168,17 @@ class Chooser {
 };
 
 }  // namespace
+
+std::vector<ParentBackup> ChooseMediaParents(const Repository& repository, RequestedKind kind,
+                                             Microseconds full_interval, Microseconds now,
+                                             uint64_t system_identifier,
+                                             const std::function<void()>& pause_point) {
+  ParentRequest request;
+  request.kind = kind;
+  request.full_interval = full_interval;
+  request.now = now;
+  return Chooser(repository, request, pause_point).ChooseMedia(system_identifier);
+}
 
 ClusterShape ShapeOf(const BackupRecord& record) {
   return {record.system_identifier, record.control_version, record.catalog_version,

@@ -2,25 +2,14 @@
 #include "backup/copy_cluster.h"
 
 #include <charconv>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "backup/change_proof.h"
 #include "backup/cluster_scan.h"
-#include "backup/copy_file.h"
 
 namespace backup_ext {
 namespace {
-
-// Four frames or so: few half-full ones, and still enough tasks for all threads.
-constexpr uint64_t kBatchBytes = 1024 * 1024;
-constexpr size_t kBatchFiles = 512;
-// What may be under way: about 5 MB of entries and as much of page maps.
-constexpr size_t kWindowFiles = 8192;
-constexpr uint64_t kWindowBytes = 16ULL * 1024 * 1024 * 1024;
-// Scattered maps of files that nobody opens pile up fast behind one that is long in reading.
-constexpr uint64_t kWindowHeldBytes = 64ULL * 1024 * 1024;
 
 // The pg_tblspc/<oid> of a path below it; empty for any other.
 std::string TablespaceOf(const std::string& path) {
@@ -50,8 +39,9 @@ void ClusterCopier::Estimate() {
     bytes += scanned->entry.size_bytes;
     ++files;
   }
-  environment_->progress->files_total = files;
-  environment_->progress->bytes_total = bytes;
+  // Media were copied before.
+  environment_->progress->files_total = environment_->progress->files_done + files;
+  environment_->progress->bytes_total = environment_->progress->bytes_done + bytes;
 }
 
 void ClusterCopier::Copy() {
@@ -59,35 +49,23 @@ void ClusterCopier::Copy() {
   ClusterScan scan(environment_->facts);
   while (auto scanned = scan.Next()) {
     loop_->Turn();
-    WaitForWindow();
+    dispatcher_.MakeRoom();
     Dispatch(*std::move(scanned));
-    WriteFinished();
+    dispatcher_.TakeFinished();
   }
-  PostBatch();
-  while (queue_->size() > 0) {
-    loop_->Wait();
-    WriteFinished();
-  }
+  dispatcher_.Drain();
   result_->init_forks = scan.TakeKnownInitForks();
   for (std::string& warning : scan.TakeWarnings()) Warn(std::move(warning));
 }
 
 void ClusterCopier::Dispatch(ScannedEntry scanned) {
-  if (scanned.entry.kind == EntryKind::kFile) {
-    DispatchFile(std::move(scanned));
+  if (scanned.entry.kind != EntryKind::kFile) {
+    dispatcher_.AddFinished(std::move(scanned.entry));
     return;
   }
-  const uint64_t slot = queue_->Begin(0);
-  queue_->Finish(slot, {CopiedEntry{std::move(scanned.entry), {}}, {}});
-}
-
-void ClusterCopier::DispatchFile(ScannedEntry scanned) {
   std::optional<ParentFile> parent = parents_->Find(scanned.entry.path);
   if (parent && IsWholeFileUnchanged(scanned, *parent, environment_->facts, environment_->rules)) {
-    environment_->progress->files_done += 1;
-    environment_->progress->bytes_done += scanned.entry.size_bytes;
-    // As the parent saw it, its time of reading, too: that is what "untouched since" is about.
-    queue_->Finish(queue_->Begin(0), {CopiedEntry{std::move(parent->entry), {}}, {}});
+    dispatcher_.AddUnchanged(scanned, *std::move(parent));
     return;
   }
   std::optional<AuditedFile> audited;
@@ -95,69 +73,21 @@ void ClusterCopier::DispatchFile(ScannedEntry scanned) {
       earlier && scanned.relation && scanned.relation->fork == Fork::kMain) {
     audited.emplace(AuditedFile{*std::move(earlier), ++audited_files_, false, {}});
   }
-  const auto shared = [&]() -> std::shared_ptr<const ParentFile> {
-    return parent ? std::make_shared<const ParentFile>(*std::move(parent)) : nullptr;
-  };
+  std::optional<Bytes> content;
   if (scanned.is_relation_map) {
-    std::optional<Bytes> content = server_->ReadRelationMap(scanned.entry.path);
+    content = server_->ReadRelationMap(scanned.entry.path);
     if (!content) {
       environment_->progress->files_done += 1;
       return;
     }
-    const uint64_t slot = queue_->Begin(content->size());
-    AddToBatch({slot, std::move(scanned), shared(), nullptr, std::move(content)});
-    return;
   }
-  const uint64_t slot = queue_->Begin(scanned.entry.size_bytes);
-  if (scanned.entry.size_bytes < kSmallFileBytes) {
-    const auto compared = audited ? std::make_shared<AuditedFile>(*std::move(audited)) : nullptr;
-    AddToBatch({slot, std::move(scanned), shared(), compared, std::nullopt});
-    return;
-  }
-  const uint32_t parts = FileInParts::CountParts(scanned, parent.has_value());
-  const auto file = std::make_shared<FileInParts>(environment_, queue_, slot, std::move(scanned),
-                                                  std::move(parent), std::move(audited));
-  for (uint32_t part = 0; part < parts; ++part) {
-    loop_->Post([environment = environment_, file, part](int thread) {
-      file->CopyPart(part, &environment->workers[static_cast<size_t>(thread)]);
-    });
-  }
+  dispatcher_.AddFile(std::move(scanned), std::move(parent), std::move(audited),
+                      std::move(content));
 }
 
-void ClusterCopier::AddToBatch(SmallFile file) {
-  batch_bytes_ += file.scanned.entry.size_bytes;
-  batch_.push_back(std::move(file));
-  if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) PostBatch();
-}
-
-void ClusterCopier::PostBatch() {
-  if (batch_.empty()) return;
-  const auto files = std::make_shared<const std::vector<SmallFile>>(std::exchange(batch_, {}));
-  batch_bytes_ = 0;
-  loop_->Post([environment = environment_, queue = queue_, files](int thread) {
-    CopySmallFiles(environment, &environment->workers[static_cast<size_t>(thread)], queue, *files);
-  });
-}
-
-void ClusterCopier::WaitForWindow() {
-  const auto is_full = [this] {
-    return queue_->size() >= kWindowFiles || queue_->weight_bytes() >= kWindowBytes ||
-           queue_->held_bytes() >= kWindowHeldBytes;
-  };
-  if (!is_full()) return;
-  // The oldest slot may be in the batch.
-  PostBatch();
-  while (is_full()) {
-    loop_->Wait();
-    WriteFinished();
-  }
-}
-
-void ClusterCopier::WriteFinished() {
-  while (auto outcome = queue_->TakeNext()) {
-    if (!outcome->warning.empty()) Warn(std::move(outcome->warning));
-    if (outcome->copied) Write(*std::move(outcome->copied));
-  }
+void ClusterCopier::Take(Outcome outcome) {
+  if (!outcome.warning.empty()) Warn(std::move(outcome.warning));
+  if (outcome.copied) Write(*std::move(outcome.copied));
 }
 
 void ClusterCopier::WriteFinishedOfInterrupted() {

@@ -7,8 +7,8 @@
 
 #include "backup/backup_run.h"
 #include "backup/copy_environment.h"
-#include "backup/copy_small_files.h"
 #include "backup/damage_list.h"
+#include "backup/dispatch_entries.h"
 #include "backup/entry_queue.h"
 #include "backup/manifest_builder.h"
 #include "backup/parent.h"
@@ -37,6 +37,8 @@ class ClusterCopier {
       : environment_(environment),
         queue_(queue),
         loop_(loop),
+        dispatcher_(environment, queue, loop,
+                    [this](Outcome outcome) { Take(std::move(outcome)); }),
         server_(server),
         parents_(parents),
         audited_(audited),
@@ -52,26 +54,20 @@ class ClusterCopier {
 
  private:
   void Dispatch(ScannedEntry scanned);
-  void DispatchFile(ScannedEntry scanned);
-  void AddToBatch(SmallFile file);
-  void PostBatch();
-  // Bounds what is under way: finished entries wait for the oldest one.
-  void WaitForWindow();
-  void WriteFinished();
+  void Take(Outcome outcome);
   void Write(CopiedEntry copied);
   void Warn(std::string warning);
 
   CopyEnvironment* environment_;
   EntryQueue* queue_;
   RunLoop* loop_;
+  EntryDispatcher dispatcher_;
   ServerAccess* server_;
   ParentFiles* parents_;
   ParentFiles* audited_;  // what a full backup compares with; empty else
   ManifestBuilder* manifest_;
   CopiedCluster* result_;
   uint64_t audited_files_ = 0;
-  std::vector<SmallFile> batch_;
-  uint64_t batch_bytes_ = 0;
 };
 
 }  // namespace backup_ext

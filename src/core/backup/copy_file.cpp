@@ -2,6 +2,7 @@
 #include "backup/copy_file.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <span>
@@ -15,6 +16,18 @@
 namespace backup_ext {
 namespace {
 
+// True for a piece that lies in a hole: it is zeros, and nothing was read.
+bool ReadPiece(CopyEnvironment* environment, Worker* worker, const SourceFile& source,
+               uint64_t offset, std::span<std::byte> plain, DamageList* damage) {
+  if (source.NextData(offset) >= offset + plain.size()) {
+    std::ranges::fill(plain, std::byte{0});
+    return true;
+  }
+  environment->rate_limiter.Acquire(plain.size(), environment->should_stop);
+  worker->pages.Read(source.readable(), offset, plain, damage);
+  return false;
+}
+
 // Stores the bytes from `begin` to `end` and adds them to `*map`. False when the run is to stop.
 bool CopyRange(CopyEnvironment* environment, Worker* worker, const SourceFile& source,
                uint64_t begin, uint64_t end, PageMap* map, DamageList* damage, Xxh3Stream* digest,
@@ -22,19 +35,22 @@ bool CopyRange(CopyEnvironment* environment, Worker* worker, const SourceFile& s
   const uint32_t unit_bytes = source.entry().map.unit_bytes;
   const ReadableFile file = source.readable();
   map->unit_bytes = unit_bytes;
+  std::optional<uint32_t> hole;  // the frame of zeros that all holes share
   for (uint64_t offset = begin; offset < end; offset += kFramePlainLimitBytes) {
     const auto count = static_cast<size_t>(std::min<uint64_t>(kFramePlainLimitBytes, end - offset));
-    environment->rate_limiter.Acquire(count, environment->should_stop);
     const std::span<std::byte> plain = std::span(worker->buffer).first(count);
-    worker->pages.Read(file, offset, plain, damage);
+    const bool is_hole = ReadPiece(environment, worker, source, offset, plain, damage);
     if (environment->stop) return false;
     if (digest != nullptr) digest->Update(plain);
     if (source.is_in_pages()) {
       AppendVisibility(plain, unit_bytes, (offset - begin) / unit_bytes, &map->all_visible);
       if (audited != nullptr) worker->auditor->Check(*audited, file, offset / unit_bytes, plain);
     }
-    map->Append(count / unit_bytes, static_cast<uint32_t>(map->frames.size()), 0);
-    map->frames.push_back(worker->packs.Write(plain));
+    const bool is_stored = is_hole && hole;
+    const auto frame = is_stored ? *hole : static_cast<uint32_t>(map->frames.size());
+    map->Append(count / unit_bytes, frame, 0);
+    if (!is_stored) map->frames.push_back(worker->packs.Write(plain));
+    if (is_hole && !hole) hole = frame;
     environment->progress->bytes_done += count;
   }
   return true;
@@ -68,6 +84,17 @@ void AppendVisibility(ByteSpan buffer, uint32_t page_bytes, uint64_t first_page,
   }
 }
 
+Outcome OutcomeOfGone(const ScannedEntry& scanned, const ParentFile* parent, std::string warning) {
+  if (!scanned.media || !scanned.media->is_last_look || parent == nullptr || !warning.empty()) {
+    return {std::nullopt, std::move(warning)};
+  }
+  return {CopiedEntry{parent->entry, {}}, {}};
+}
+
+std::string ChangedWhileRead(const MediaPlace& place) {
+  return fmt::format("media file \"{}\" changed while it was read", place.disk_path);
+}
+
 std::optional<CopiedEntry> CopyWholeFile(CopyEnvironment* environment, Worker* worker,
                                          const SourceFile& source) {
   posix_fadvise(source.readable().fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -95,9 +122,8 @@ std::optional<CopiedEntry> CopyUnlessSame(CopyEnvironment* environment, Worker* 
   for (uint64_t offset = 0; offset < size_bytes; offset += kFramePlainLimitBytes) {
     const auto count =
         static_cast<size_t>(std::min<uint64_t>(kFramePlainLimitBytes, size_bytes - offset));
-    environment->rate_limiter.Acquire(count, environment->should_stop);
     const std::span<std::byte> plain = std::span(worker->buffer).first(count);
-    worker->pages.Read(source.readable(), offset, plain, &damage);
+    (void)ReadPiece(environment, worker, source, offset, plain, &damage);
     if (environment->stop) return std::nullopt;
     digest.Update(plain);
   }
@@ -201,8 +227,11 @@ bool FileInParts::CopyAsOne(const SourceFile& source, Worker* worker) {
 void FileInParts::FinishSlot() {
   environment_->progress->files_done += 1;
   if (!source_) {
-    queue_->Finish(slot_, {std::nullopt, std::move(warning_)});
+    queue_->Finish(slot_, OutcomeOfGone(scanned_, parent_ ? &*parent_ : nullptr, warning_));
     return;
+  }
+  if (scanned_.media && scanned_.media->is_last_look && source_->HasChanged()) {
+    warning_ = ChangedWhileRead(*scanned_.media);
   }
   if (!whole_) {
     whole_.emplace();
@@ -215,7 +244,7 @@ void FileInParts::FinishSlot() {
       whole_->damage.Append(std::move(piece.damage));
     }
   }
-  queue_->Finish(slot_, {std::move(whole_), {}});
+  queue_->Finish(slot_, {std::move(whole_), std::move(warning_)});
 }
 
 }  // namespace backup_ext

@@ -35,6 +35,11 @@ inline constexpr uint64_t kPartBytesWithParent = 8 * kPartBytes;
                                                         Worker* worker, const SourceFile& source,
                                                         const ParentFile& parent);
 
+// What becomes of a file that cannot be opened any more: nothing, or what the look before saw.
+[[nodiscard]] Outcome OutcomeOfGone(const ScannedEntry& scanned, const ParentFile* parent,
+                                    std::string warning);
+[[nodiscard]] std::string ChangedWhileRead(const MediaPlace& place);
+
 // Sets the bits of PageMap::all_visible for the pages in `buffer`, the first of which is page
 // `first_page` of the file.
 void AppendVisibility(ByteSpan buffer, uint32_t page_bytes, uint64_t first_page, Bytes* bits);

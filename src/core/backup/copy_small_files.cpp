@@ -17,6 +17,8 @@
 namespace backup_ext {
 namespace {
 
+constexpr int kMostReads = 5;
+
 class Batch {
  public:
   Batch(CopyEnvironment* environment, Worker* worker, EntryQueue* queue)
@@ -34,7 +36,8 @@ class Batch {
 
  private:
   void CopyContent(const SmallFile& file);
-  void CopySource(const SmallFile& file, const SourceFile& source);
+  // False when it changed meanwhile, and nothing was stored of it; not the last time.
+  [[nodiscard]] bool CopySource(const SmallFile& file, const SourceFile& source, bool is_last_time);
   [[nodiscard]] bool IsSame(const SmallFile& file, const SourceFile& source, ByteSpan content,
                             const CopiedEntry& copied) const;
 
@@ -52,14 +55,16 @@ void Batch::Copy(const SmallFile& file) {
     return;
   }
   std::string warning;
-  const std::optional<SourceFile> source = SourceFile::Open(*environment_, file.scanned, &warning);
+  std::optional<SourceFile> source = SourceFile::Open(*environment_, file.scanned, &warning);
   if (!source) {
-    queue_->Finish(file.slot, {std::nullopt, std::move(warning)});
+    queue_->Finish(file.slot, OutcomeOfGone(file.scanned, file.parent.get(), std::move(warning)));
     return;
   }
-  if (source->size_bytes() <= kFramePlainLimitBytes) {
-    CopySource(file, *source);
-    return;
+  // Of one that changes while it is read, again: half of a write is of no use.
+  for (int reads = 1; source->size_bytes() <= kFramePlainLimitBytes; ++reads) {
+    if (CopySource(file, *source, reads == kMostReads)) return;
+    std::optional<SourceFile> again = SourceFile::Open(*environment_, file.scanned, &warning);
+    if (again) source = std::move(again);
   }
   // It grew since the scan.
   std::optional<CopiedEntry> copied = CopyWholeFile(environment_, worker_, *source);
@@ -102,7 +107,7 @@ bool Batch::IsSame(const SmallFile& file, const SourceFile& source, ByteSpan con
          AreAllPagesOfParent(content, source, *file.parent, environment_->facts);
 }
 
-void Batch::CopySource(const SmallFile& file, const SourceFile& source) {
+bool Batch::CopySource(const SmallFile& file, const SourceFile& source, bool is_last_time) {
   const auto size_bytes = static_cast<size_t>(source.size_bytes());
   environment_->rate_limiter.Acquire(size_bytes, environment_->should_stop);
   SharedFrame& frame = source.is_in_pages() ? pages_ : bytes_;
@@ -115,18 +120,27 @@ void Batch::CopySource(const SmallFile& file, const SourceFile& source) {
   } else {
     copied.entry.content = Xxh3Digest(room);
   }
+  std::string warning;
+  if (file.scanned.media && file.scanned.media->is_last_look && source.HasChanged()) {
+    if (!is_last_time) {
+      frame.GiveBack(size_bytes);
+      return false;
+    }
+    warning = ChangedWhileRead(*file.scanned.media);
+  }
   environment_->progress->bytes_done += size_bytes;
   if (IsSame(file, source, room, copied)) {
     frame.GiveBack(size_bytes);
     copied.entry.map = file.parent->entry.map;
-    queue_->Finish(file.slot, {std::move(copied), {}});
-    return;
+    queue_->Finish(file.slot, {std::move(copied), std::move(warning)});
+    return true;
   }
   if (file.audited && source.is_in_pages()) {
     FillClaim(environment_->audit, file.scanned, source.entry(), file.audited.get());
     worker_->auditor->Check(*file.audited, source.readable(), 0, room);
   }
-  frame.Add(file.slot, std::move(copied));
+  frame.Add(file.slot, std::move(copied), std::move(warning));
+  return true;
 }
 
 }  // namespace

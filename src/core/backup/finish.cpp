@@ -127,9 +127,28 @@ StoredManifest CommitManifest(ManifestBuilder* manifest, const SecondSection& se
   return manifest->Commit();
 }
 
+std::string DescribeUnreadable(const MediaRecord& media) {
+  if (media.unreadable == 0) return {};
+  return fmt::format(
+      "{} media files or directories could not be read and are not in the backup: {}",
+      media.unreadable, media.first_unreadable);
+}
+
+void AddMedia(const StoredMedia& media, BackupRecord* record) {
+  record->media = media.record;
+  record->media_bytes = 0;
+  for (const MediaDirectoryRecord& directory : media.record.directories) {
+    record->media_bytes += directory.size_bytes;
+  }
+  record->stored_bytes += media.stored_bytes;
+  record->packs.insert(record->packs.end(), media.packs.begin(), media.packs.end());
+  if (record->error.empty()) record->error = DescribeUnreadable(media.record);
+}
+
 void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
                 const SecondSection& section, const PackTable& packs,
-                const StoredManifest& manifest, BackupRecord* record) {
+                const StoredManifest& manifest, const std::optional<StoredMedia>& media,
+                BackupRecord* record) {
   record->backup_id = backup_id;
   record->state = cluster.damage.empty() ? "complete" : "damaged";
   record->error = cluster.damage.empty() ? std::string() : cluster.damage.Describe();
@@ -145,6 +164,7 @@ void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
   for (const auto& [path, tablespace] : cluster.tablespaces) {
     record->tablespaces.push_back(tablespace);
   }
+  if (media) AddMedia(*media, record);
   if (record->finished_at == 0) record->finished_at = Now();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "backup/entry_queue.h"
 #include "backup/manifest_builder.h"
 #include "backup/run_loop.h"
+#include "backup/stored_media.h"
 #include "format/manifest.h"
 #include "format/record.h"
 #include "store/repository.h"
@@ -32,6 +34,8 @@ class StoredObjects {
 
   // Writes the record: the backup exists.
   void Commit(const BackupRecord& record);
+  // Somebody else answers for them from here on.
+  void Release() { committed_ = true; }
   // Writes the other kind of record: the next run may use it.
   void CommitInterrupted(const BackupRecord& record);
 
@@ -70,6 +74,13 @@ void CheckPacksAreThere(const Repository& repository, const BackupRecord& record
 // Everything in the record that only the storage side knows.
 void FillRecord(const std::string& backup_id, const CopiedCluster& cluster,
                 const SecondSection& section, const PackTable& packs,
-                const StoredManifest& manifest, BackupRecord* record);
+                const StoredManifest& manifest, const std::optional<StoredMedia>& media,
+                BackupRecord* record);
+
+// Adds what was stored of media.
+void AddMedia(const StoredMedia& media, BackupRecord* record);
+
+// `N media files ... first reason`; empty where all could be read.
+[[nodiscard]] std::string DescribeUnreadable(const MediaRecord& media);
 
 }  // namespace backup_ext

@@ -7,7 +7,13 @@ namespace backup_ext {
 
 ManifestBuilder::ManifestBuilder(const Repository& repository, PackTable* packs,
                                  const ManifestHeader& header, int compression_level)
-    : packs_(packs), object_(repository.store().Create(ManifestName(header.backup_id))) {
+    : ManifestBuilder(repository, packs, header, compression_level,
+                      ManifestName(header.backup_id)) {}
+
+ManifestBuilder::ManifestBuilder(const Repository& repository, PackTable* packs,
+                                 const ManifestHeader& header, int compression_level,
+                                 const std::string& object_name)
+    : packs_(packs), object_(repository.store().Create(object_name)) {
   writer_ = std::make_unique<ManifestWriter>(header, compression_level,
                                              [this](ByteSpan frame) { Append(frame); });
 }

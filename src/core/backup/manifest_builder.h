@@ -25,6 +25,9 @@ class ManifestBuilder {
   // `repository` and `packs` must outlive it.
   ManifestBuilder(const Repository& repository, PackTable* packs, const ManifestHeader& header,
                   int compression_level);
+  // The same under another name than ManifestName().
+  ManifestBuilder(const Repository& repository, PackTable* packs, const ManifestHeader& header,
+                  int compression_level, const std::string& object_name);
   ManifestBuilder(const ManifestBuilder&) = delete;
   ManifestBuilder& operator=(const ManifestBuilder&) = delete;
 

@@ -24,7 +24,9 @@ uint32_t PackTable::AddLocked(const PackUse& use, bool is_earlier) {
 
 uint32_t PackTable::Add(const PackId& pack) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return AddLocked({pack, 0, 0}, false);
+  const uint32_t index = AddLocked({pack, 0, 0}, false);
+  indexes_[pack] = index;
+  return index;
 }
 
 void PackTable::Close(uint32_t index, uint64_t size_bytes) {
@@ -34,14 +36,25 @@ void PackTable::Close(uint32_t index, uint64_t size_bytes) {
 
 uint32_t PackTable::AddEarlier(const PackId& pack, uint64_t size_bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto [place, is_new] = earlier_.try_emplace(pack, static_cast<uint32_t>(packs_.size()));
+  const auto [place, is_new] = indexes_.try_emplace(pack, static_cast<uint32_t>(packs_.size()));
   if (is_new) AddLocked({pack, 0, size_bytes}, true);
   return place->second;
+}
+
+std::optional<uint32_t> PackTable::IndexOf(const PackId& pack) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = indexes_.find(pack);
+  return found == indexes_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void PackTable::CountUse(const FrameRef& frame) {
   const std::lock_guard<std::mutex> lock(mutex_);
   packs_.at(frame.pack).used_bytes += frame.stored_bytes;
+}
+
+void PackTable::ForgetUse() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (PackUse& use : packs_) use.used_bytes = 0;
 }
 
 PackId PackTable::Find(uint32_t index) const {

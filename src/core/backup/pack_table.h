@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,11 +25,16 @@ class PackTable {
   [[nodiscard]] uint32_t Add(const PackId& pack);
   // The pack is committed. A pack never closed is no part of the backup.
   void Close(uint32_t index, uint64_t size_bytes);
+  // The index of a pack that was added, the run's own or not.
+  [[nodiscard]] std::optional<uint32_t> IndexOf(const PackId& pack) const;
   // A pack of an earlier backup. The same index each time.
   [[nodiscard]] uint32_t AddEarlier(const PackId& pack, uint64_t size_bytes);
 
   // The backup refers to this frame. Once for each frame.
   void CountUse(const FrameRef& frame);
+
+  // As if none had been counted: another manifest is written.
+  void ForgetUse();
 
   [[nodiscard]] PackId Find(uint32_t index) const;
   // A number for the backup that wrote the pack.
@@ -47,7 +53,7 @@ class PackTable {
   std::vector<bool> is_earlier_;
   std::vector<uint32_t> generations_;
   std::map<std::string, uint32_t> generation_numbers_;  // by backup id
-  std::map<PackId, uint32_t> earlier_;
+  std::map<PackId, uint32_t> indexes_;
 };
 
 // Which frames were met before, so that one that several files share is counted once. Files that

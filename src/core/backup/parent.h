@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,26 +10,11 @@
 
 #include "backup/backup_run.h"
 #include "backup/pack_table.h"
-#include "format/manifest.h"
+#include "backup/parent_stream.h"
+#include "store/manifest_source.h"
 #include "store/repository.h"
 
 namespace backup_ext {
-
-// What is stored again so that a pack can go: by index in the pack table, its frames that begin
-// before this offset.
-using DyingPacks = std::map<uint32_t, uint64_t>;
-[[nodiscard]] inline bool IsDying(const DyingPacks& dying, const FrameRef& frame) {
-  const auto found = dying.find(frame.pack);
-  return found != dying.end() && frame.offset_bytes < found->second;
-}
-
-// A file as a parent holds it. The frames of its map name packs by the run's pack table.
-struct ParentFile {
-  ManifestEntry entry;
-  uint64_t start_lsn = 0;  // of the backup that read it
-  // Some of it lies in packs that are mostly dead: what is taken over from those is stored again.
-  bool uses_dying_pack = false;
-};
 
 // Main thread only. A removal in the second section of a parent is passed over: what the first one
 // holds of that file was on the disk when it was read, which is all that the proofs ask.
@@ -38,7 +22,7 @@ class ParentFiles {
  public:
   // `parents`: newest first, each proved to be usable and its manifest whole. All must outlive it.
   ParentFiles(const Repository& repository, const std::vector<ParentBackup>& parents,
-              PackTable* packs);
+              PackTable* packs, ManifestKind kind = ManifestKind::kCluster);
   ~ParentFiles();
   ParentFiles(const ParentFiles&) = delete;
   ParentFiles& operator=(const ParentFiles&) = delete;
@@ -52,10 +36,9 @@ class ParentFiles {
   [[nodiscard]] const DyingPacks& dying_packs() const { return dying_packs_; }
 
  private:
-  class Stream;
-  void ChooseDyingPacks(const BackupRecord& record, PackTable* packs);
+  void ChooseDyingPacks(const BackupRecord& record, PackTable* packs, ManifestKind kind);
 
-  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<ParentStream>> streams_;
   DyingPacks dying_packs_;
 };
 

@@ -15,9 +15,9 @@ std::span<std::byte> SharedFrame::Reserve(size_t size_bytes) {
   return std::span(plain_).subspan(begin);
 }
 
-void SharedFrame::Add(uint64_t slot, CopiedEntry copied) {
+void SharedFrame::Add(uint64_t slot, CopiedEntry copied, std::string warning) {
   const size_t begin = plain_.size() - copied.entry.size_bytes;
-  members_.push_back({slot, std::move(copied), begin});
+  members_.push_back({slot, std::move(copied), std::move(warning), begin});
 }
 
 void SharedFrame::Flush() {
@@ -32,7 +32,7 @@ void SharedFrame::Flush() {
       entry.map.Append(entry.size_bytes / unit_bytes_, 0,
                        static_cast<uint32_t>(member.begin / unit_bytes_));
     }
-    queue_->Finish(member.slot, {std::move(member.copied), {}});
+    queue_->Finish(member.slot, {std::move(member.copied), std::move(member.warning)});
   }
   members_.clear();
 }

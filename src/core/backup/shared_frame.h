@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backup/entry_queue.h"
@@ -23,7 +24,7 @@ class SharedFrame {
   [[nodiscard]] std::span<std::byte> Reserve(size_t size_bytes);
   // The room reserved last is filled with this entry's content. The slot is finished when the
   // frame is written.
-  void Add(uint64_t slot, CopiedEntry copied);
+  void Add(uint64_t slot, CopiedEntry copied, std::string warning = {});
   // The room reserved last, of this size, is not wanted after all.
   void GiveBack(size_t size_bytes) { plain_.resize(plain_.size() - size_bytes); }
   void Flush();
@@ -32,6 +33,7 @@ class SharedFrame {
   struct Member {
     uint64_t slot = 0;
     CopiedEntry copied;
+    std::string warning;
     size_t begin = 0;
   };
   uint32_t unit_bytes_;

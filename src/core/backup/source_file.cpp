@@ -3,15 +3,19 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <thread>
 
+#include "backup/change_proof.h"
 #include "backup/copy_environment.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/extended_attributes.h"
+#include "base/open_beneath.h"
 
 namespace backup_ext {
 namespace {
@@ -34,6 +38,23 @@ int64_t BirthTime(int fd) {
   return status.stx_btime.tv_sec * 1'000'000'000 + status.stx_btime.tv_nsec;
 }
 
+// Nothing when it is gone, or when `*warning` says why it cannot be read.
+std::optional<FileDescriptor> OpenMedia(const MediaPlace& place, std::string* warning) {
+  FileDescriptor file = OpenBeneath(place.root, place.path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (file.valid()) return file;
+  const int error_number = errno;
+  // ELOOP: a link took the place of the file, or of a directory on the way.
+  if (error_number == ENOENT || error_number == ENOTDIR || error_number == ELOOP ||
+      error_number == ENXIO) {
+    return std::nullopt;
+  }
+  const Error error =
+      SystemError(fmt::format("open media file \"{}\"", place.disk_path), error_number);
+  if (error_number != EACCES && error_number != EPERM) throw error;
+  *warning = error.message();
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
@@ -41,9 +62,16 @@ std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
   SourceFile source;
   source.disk_path_ = JoinPath(environment.facts.data_directory, scanned.entry.path);
   source.entry_ = scanned.entry;
+  std::optional<FileDescriptor> file;
+  if (scanned.media) {
+    source.disk_path_ = scanned.media->disk_path;
+    file = OpenMedia(*scanned.media, warning);
+    if (!file) return std::nullopt;
+    source.file_ = *std::move(file);
+    return TakeMedia(std::move(source));
+  }
   // O_NONBLOCK: a named pipe that took the file's place must not hold us for ever.
   const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (scanned.follows_link ? 0 : O_NOFOLLOW);
-  std::optional<FileDescriptor> file;
   try {
     file = OpenFileIfExists(source.disk_path_, flags);
   } catch (const Error& error) {
@@ -75,6 +103,29 @@ std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
     if (source.size_bytes() % page_bytes == 0) source.entry_.map.unit_bytes = page_bytes;
   }
   return source;
+}
+
+std::optional<SourceFile> SourceFile::TakeMedia(SourceFile source) {
+  struct stat status;
+  TakeStatus(source.file_.get(), source.disk_path_, &status, &source.entry_);
+  if (!S_ISREG(status.st_mode)) return std::nullopt;
+  source.entry_.file_kind = KindOfMedia(status);
+  source.entry_.xattrs = ReadExtendedAttributes(source.file_.get(), source.disk_path_);
+  return source;
+}
+
+bool SourceFile::HasChanged() const {
+  struct stat status;
+  ManifestEntry now = entry_;
+  TakeStatus(file_.get(), disk_path_, &status, &now);
+  return !HasSameTimes(now, entry_);
+}
+
+uint64_t SourceFile::NextData(uint64_t offset_bytes) const {
+  if (entry_.file_kind != FileKind::kSparse) return offset_bytes;
+  const off_t data = lseek(file_.get(), static_cast<off_t>(offset_bytes), SEEK_DATA);
+  if (data >= 0) return static_cast<uint64_t>(data);
+  return errno == ENXIO ? entry_.size_bytes : offset_bytes;
 }
 
 ReadableFile SourceFile::readable() const {

@@ -28,9 +28,15 @@ class SourceFile {
   [[nodiscard]] uint64_t size_bytes() const { return entry_.size_bytes; }
   [[nodiscard]] bool is_in_pages() const { return entry_.map.unit_bytes != 1; }
   [[nodiscard]] ReadableFile readable() const;
+  // Somebody has written to it since it was opened.
+  [[nodiscard]] bool HasChanged() const;
+  // Of one that has holes: where the data at or behind `offset_bytes` begins; its size where none
+  // follows.
+  [[nodiscard]] uint64_t NextData(uint64_t offset_bytes) const;
 
  private:
   SourceFile() = default;
+  [[nodiscard]] static std::optional<SourceFile> TakeMedia(SourceFile source);
 
   FileDescriptor file_;
   std::string disk_path_;

@@ -111,6 +111,10 @@ void RenameDurably(const std::string& from, const std::string& to);
 // True when `path` is `directory` or lies below it. Both already resolved.
 [[nodiscard]] bool IsInside(std::string_view path, std::string_view directory);
 
+// True when one of two directories is the other or lies in it, by resolved path or, which sees
+// through bind mounts, by device and inode. Those that do not exist are compared by path.
+[[nodiscard]] bool DirectoriesOverlap(const std::string& a, const std::string& b);
+
 // Runs `cleanup` at the end of the scope unless Release() was called. Exceptions are swallowed.
 class ScopeExit {
  public:

@@ -43,6 +43,15 @@ std::string CurrentDirectory() {
   return buffer.c_str();
 }
 
+// True when `inner`, or a directory above it, is the directory that `outer` describes.
+bool LiesInByInode(const std::string& inner, const struct stat& outer) {
+  for (std::string path = inner;; path = ParentDirectory(path)) {
+    const auto status = StatFile(path);
+    if (status && status->st_dev == outer.st_dev && status->st_ino == outer.st_ino) return true;
+    if (path == "/" || path.empty()) return false;
+  }
+}
+
 }  // namespace
 
 std::string ParentDirectory(std::string_view path) {
@@ -111,6 +120,16 @@ bool IsInside(std::string_view path, std::string_view directory) {
   }
   return path.substr(0, directory.size()) == directory &&
          (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+bool DirectoriesOverlap(const std::string& a, const std::string& b) {
+  const std::string resolved_a = ResolvePath(a);
+  const std::string resolved_b = ResolvePath(b);
+  if (IsInside(resolved_a, resolved_b) || IsInside(resolved_b, resolved_a)) return true;
+  const auto status_a = StatFile(resolved_a);
+  const auto status_b = StatFile(resolved_b);
+  return (status_b && LiesInByInode(resolved_a, *status_b)) ||
+         (status_a && LiesInByInode(resolved_b, *status_a));
 }
 
 }  // namespace backup_ext

@@ -20,6 +20,10 @@ enum class Phase : uint32_t {
   kVerifying,
   kFinished,
   kExpiring,  // backup: it is done, older ones are removed
+  kEstimatingMedia,
+  kCopyingMedia,
+  kRereadingMedia,  // after the database: what changed meanwhile
+  kWritingMedia,    // restore
 };
 [[nodiscard]] inline const char* PhaseName(Phase phase) {
   switch (phase) {
@@ -47,6 +51,14 @@ enum class Phase : uint32_t {
       return "finished";
     case Phase::kExpiring:
       return "removing old backups";
+    case Phase::kEstimatingMedia:
+      return "estimating size of media";
+    case Phase::kCopyingMedia:
+      return "copying media files";
+    case Phase::kRereadingMedia:
+      return "reading media again";
+    case Phase::kWritingMedia:
+      return "writing media files";
   }
   return "unknown";
 }

@@ -7,6 +7,9 @@
 // was scanned, then what is known only at the end (control file, backup_label, WAL, configuration
 // from outside the data directory). A pack is defined before the first page map that names it. The
 // last entry is kEnd: without it the manifest was cut.
+//
+// A backup with media has a second manifest of the same form, for them alone. Its paths begin with
+// `media/<n>`, the n-th media directory of the record.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +36,9 @@ enum class EntryKind : uint8_t {
   kConfiguration = 4,   // a file from outside the data directory; link_target is its path there
   kRemoved = 5,         // section 2 only: the file of section 1 with this path does not belong to
                         // the backup after all (an unlogged relation found out late)
+  kSymbolicLink = 6,    // media only; link_target is what it holds, any bytes
+  kHardLink = 7,  // media only; link_target is the path of an earlier entry of the manifest, a
+                  // file or another hard link
 };
 
 enum class FileKind : uint8_t {
@@ -44,6 +50,7 @@ enum class FileKind : uint8_t {
   kWal = 5,            // a WAL segment; the last one of a standby may be shorter than a segment
   kControlFile = 6,    // restored last
   kTimelineHistory = 7,
+  kSparse = 8,  // media only: it has holes, and gets some again where 4 KiB are zero
 };
 
 struct ManifestEntry {

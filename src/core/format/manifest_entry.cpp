@@ -53,6 +53,13 @@ void CheckAttributes(const ManifestEntry& entry) {
   if (entry.kind == EntryKind::kTablespaceLink && !IsTablespacePath(entry.path)) {
     ThrowDamaged("tablespace at an impossible path", entry);
   }
+  if (entry.kind == EntryKind::kSymbolicLink && entry.link_target.empty()) {
+    ThrowDamaged("symbolic link to nothing", entry);
+  }
+  if (entry.kind == EntryKind::kHardLink &&
+      (!IsManifestPath(entry.link_target) || entry.link_target >= entry.path)) {
+    ThrowDamaged("hard link to what does not come before it", entry);
+  }
   for (const auto& [name, value] : entry.xattrs) {
     if (name.empty() || name.find('\0') != std::string::npos) {
       ThrowDamaged("extended attribute has an impossible name", entry);
@@ -176,7 +183,7 @@ ManifestEntry GetManifestEntry(EntryKind kind, ByteReader* in) {
   ManifestEntry entry;
   entry.kind = kind;
   const uint8_t file_kind = in->GetU8();
-  if (file_kind > static_cast<uint8_t>(FileKind::kTimelineHistory)) {
+  if (file_kind > static_cast<uint8_t>(FileKind::kSparse)) {
     ThrowDamaged("unknown kind of file");
   }
   entry.file_kind = static_cast<FileKind>(file_kind);

@@ -1,8 +1,8 @@
 // The bytes of a manifest's entries: what its writer and its reader share.
 //
 // A type byte, then fields (V: varint, S: signed varint; documented in doc/repository_format.md,
-// "Manifest"). Types 1 to 5 are EntryKind:
-//   1..5   file_kind byte, path, link_target, V mode, V uid, V gid, V size_bytes, V inode,
+// "Manifest"). Types 1 to 7 are EntryKind:
+//   1..7   file_kind byte, path, link_target, V mode, V uid, V gid, V size_bytes, V inode,
 //          S mtime_ns, S ctime_ns, S birth_ns, S read_at, V count of xattrs, then name and value of
 //          each, ascending by name; for types 2 and 4 then 16 bytes content and the page map
 //   64     pack: backup id, V thread, V number

@@ -145,7 +145,7 @@ std::optional<ManifestEntry> ManifestReader::Next() {
     std::optional<ManifestEntry> entry;
     std::optional<ManifestTotals> totals;
     if (type >= static_cast<uint8_t>(EntryKind::kDirectory) &&
-        type <= static_cast<uint8_t>(EntryKind::kRemoved)) {
+        type <= static_cast<uint8_t>(EntryKind::kHardLink)) {
       entry = GetManifestEntry(static_cast<EntryKind>(type), &in);
       state_->position.Advance(*entry);
     } else if (type == static_cast<uint8_t>(ManifestEntryType::kPack)) {

@@ -96,6 +96,14 @@ std::string ManifestName(std::string_view backup_id) {
   return BackupPrefix(backup_id) + "manifest";
 }
 
+std::string MediaManifestName(std::string_view backup_id) {
+  return BackupPrefix(backup_id) + "media";
+}
+
+std::string MediaDraftName(std::string_view backup_id) {
+  return BackupPrefix(backup_id) + "media-draft";
+}
+
 std::string InterruptedName(std::string_view backup_id) {
   return BackupPrefix(backup_id) + "interrupted.json";
 }

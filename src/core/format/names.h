@@ -33,6 +33,10 @@ inline constexpr std::string_view kHoldsPrefix = "holds/";
 
 [[nodiscard]] std::string RecordName(std::string_view backup_id);    // backups/<id>/record.json
 [[nodiscard]] std::string ManifestName(std::string_view backup_id);  // backups/<id>/manifest
+// backups/<id>/media: the manifest of the media
+[[nodiscard]] std::string MediaManifestName(std::string_view backup_id);
+// backups/<id>/media-draft: the same of the first look, while the backup is taken
+[[nodiscard]] std::string MediaDraftName(std::string_view backup_id);
 // backups/<id>/interrupted.json: instead of a record, that of a backup which did not end.
 [[nodiscard]] std::string InterruptedName(std::string_view backup_id);
 [[nodiscard]] std::string BackupPrefix(std::string_view backup_id);  // backups/<id>/
@@ -47,6 +51,11 @@ struct PackId {
   uint32_t number = 0;
   auto operator<=>(const PackId&) const = default;
 };
+// Media lie in packs of their own: those of threads from this number on.
+inline constexpr uint32_t kFirstMediaThread = 1000;
+[[nodiscard]] inline bool IsMediaPack(const PackId& pack) {
+  return pack.thread >= kFirstMediaThread;
+}
 [[nodiscard]] std::string PackName(const PackId& pack);  // packs/<id>/<thread>-<number>.pack
 [[nodiscard]] std::optional<PackId> ParsePackName(std::string_view object_name);
 

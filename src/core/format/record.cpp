@@ -99,6 +99,41 @@ void GetLists(const JsonFields& fields, BackupRecord* record) {
   }
 }
 
+void PutMedia(const MediaRecord& media, Json* object) {
+  if (media.directories.empty()) return;
+  Json json;
+  Json directories = Json::array();
+  for (const MediaDirectoryRecord& directory : media.directories) {
+    Json item = {{"files", directory.files}, {"size_bytes", directory.size_bytes}};
+    PutText("path", directory.path, &item);
+    directories.push_back(std::move(item));
+  }
+  json["directories"] = std::move(directories);
+  json["read_at"] = FormatTime(media.read_at);
+  json["unreadable"] = media.unreadable;
+  PutText("first_unreadable", media.first_unreadable, &json);
+  json["manifest_bytes"] = media.manifest_bytes;
+  PutText("manifest_digest", media.manifest_digest, &json);
+  (*object)["media"] = std::move(json);
+}
+
+MediaRecord GetMedia(const Json& object) {
+  MediaRecord media;
+  if (!object.contains("media")) return media;
+  const JsonFields fields(object.at("media"), kWhat);
+  for (const Json& item : fields.Array("directories")) {
+    const JsonFields directory(item, kWhat);
+    media.directories.push_back(
+        {directory.Text("path"), directory.U64("files"), directory.U64("size_bytes")});
+  }
+  media.read_at = fields.Time("read_at");
+  media.unreadable = fields.U64("unreadable");
+  media.first_unreadable = fields.Text("first_unreadable");
+  media.manifest_bytes = fields.U64("manifest_bytes");
+  media.manifest_digest = fields.Text("manifest_digest");
+  return media;
+}
+
 void PutBackup(const BackupRecord& record, Json* object) {
   Json& json = *object;
   json["version"] = record.version;
@@ -200,6 +235,7 @@ std::string EncodeRecord(const BackupRecord& record) {
   object["manifest_bytes"] = record.manifest_bytes;
   PutText("manifest_digest", record.manifest_digest, &object);
   PutLists(record, &object);
+  PutMedia(record.media, &object);
   std::string text = SealJson(object);
   // Writing it is the commit: one that could not be read again would lose the backup.
   if (DecodeRecord(text) != record) {
@@ -225,6 +261,7 @@ BackupRecord DecodeRecord(std::string_view text) {
   record.manifest_bytes = fields.U64("manifest_bytes");
   record.manifest_digest = fields.Text("manifest_digest");
   GetLists(fields, &record);
+  record.media = GetMedia(object);
   return record;
 }
 

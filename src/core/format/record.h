@@ -36,6 +36,27 @@ struct TablespaceRecord {
   bool operator==(const TablespaceRecord&) const = default;
 };
 
+// One of the media directories of a backup, in the order of the setting.
+struct MediaDirectoryRecord {
+  std::string path;  // absolute, on the origin
+  uint64_t files = 0;
+  uint64_t size_bytes = 0;
+  bool operator==(const MediaDirectoryRecord&) const = default;
+};
+
+// What a record says of media; all empty for a backup without.
+struct MediaRecord {
+  std::vector<MediaDirectoryRecord> directories;
+  // The point of consistency: every file is as it was at this time or later, and it is later than
+  // the end of the database's backup.
+  Microseconds read_at = 0;
+  uint64_t unreadable = 0;       // files and directories that are not in the backup
+  uint64_t manifest_bytes = 0;   // stored size of the media's manifest
+  std::string manifest_digest;   // XXH3-128 of its stored bytes, hexadecimal
+  std::string first_unreadable;  // why the first one is not
+  bool operator==(const MediaRecord&) const = default;
+};
+
 struct BackupRecord {
   uint32_t version = kRecordVersion;
   std::string backup_id;
@@ -83,8 +104,19 @@ struct BackupRecord {
   uint64_t manifest_bytes = 0;  // stored size of the manifest object
   std::string manifest_digest;  // XXH3-128 of its stored bytes, hexadecimal
   std::vector<PackUse> packs;
+  MediaRecord media;
   bool operator==(const BackupRecord&) const = default;
 };
+
+[[nodiscard]] inline bool HasMedia(const BackupRecord& record) {
+  return !record.media.directories.empty();
+}
+
+[[nodiscard]] inline uint64_t MediaFiles(const BackupRecord& record) {
+  uint64_t files = 0;
+  for (const MediaDirectoryRecord& directory : record.media.directories) files += directory.files;
+  return files;
+}
 
 // Its wal_ranges; from its start to its stop where it names none. Newest timeline first.
 [[nodiscard]] std::vector<WalRange> WalRangesOf(const BackupRecord& record);

@@ -150,7 +150,8 @@ void MarkReplaced(const ActivationJournal& journal, const std::string& directory
                               .socket_directory = {},
                               .repository_created_at = 0,
                               .role = StageRole::kReplaced,
-                              .tablespaces = {}};
+                              .tablespaces = {},
+                              .media_directory = {}};
   WriteOwnedFile(StageMarkerPath(directory), EncodeStageMarker(marker), directory);
 }
 

@@ -90,6 +90,8 @@ class TarExport {
         break;
       case EntryKind::kTablespaceLink:  // in tablespace_map
       case EntryKind::kRemoved:
+      case EntryKind::kSymbolicLink:  // refused by the plan
+      case EntryKind::kHardLink:
         break;
       case EntryKind::kConfiguration:
         configuration_.Take(entry, &reader_);

@@ -82,6 +82,10 @@ void PlanEntry(const ManifestEntry& entry, const BackupRecord& record, RestorePl
     case EntryKind::kRemoved:
       plan->removed.insert(entry.path);
       break;
+    case EntryKind::kSymbolicLink:
+    case EntryKind::kHardLink:
+      throw Error(ErrorCode::kDamaged,
+                  fmt::format("\"{}\" is a link, which no data directory holds", entry.path));
     case EntryKind::kFile:
     case EntryKind::kConfiguration:
       if (FateOf(entry) != Fate::kSkip) PlanFile(entry, record, plan);
@@ -145,7 +149,7 @@ RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
 
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
                     const RestorePlan& plan, const std::map<uint32_t, std::string>& places,
-                    const std::map<dev_t, uint64_t>& reusable) {
+                    const std::map<dev_t, uint64_t>& reusable, const OtherRoom& other) {
   struct Need {
     std::string place;
     uint64_t bytes = 0;
@@ -163,6 +167,7 @@ void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
     const auto place = places.find(oid);
     add(place == places.end() ? TablespacesDirectory(directory) : place->second, bytes);
   }
+  if (!other.directory.empty()) add(other.directory, other.bytes);
   for (const auto& [device, need] : needs) {
     const auto there = reusable.find(device);
     const uint64_t free =

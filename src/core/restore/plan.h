@@ -51,11 +51,17 @@ struct RestorePlan {
 [[nodiscard]] RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
                                    const std::function<void()>& pause_point);
 
+// Room that something else needs; without a directory none.
+struct OtherRoom {
+  std::string directory;
+  uint64_t bytes = 0;
+};
+
 // Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit. `places`: where
 // those are that do not lie in `<directory>.tablespaces`, by oid. `reusable`: bytes of each file
 // system (device number) that are in use now and will be written over or given back.
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
                     const RestorePlan& plan, const std::map<uint32_t, std::string>& places = {},
-                    const std::map<dev_t, uint64_t>& reusable = {});
+                    const std::map<dev_t, uint64_t>& reusable = {}, const OtherRoom& other = {});
 
 }  // namespace backup_ext

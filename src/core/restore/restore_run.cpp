@@ -75,8 +75,14 @@ class StagedRestore {
     const std::map<uint32_t, std::string> places =
         MappedTablespaces(options_.mapping, plan.tablespace_origins);
     CheckTablespacePlaces(tree_.directory(), places, options_.forbidden, EarlierDirectories());
+    if (options_.media == MediaChoice::kInclude) {
+      CheckMediaPlace(places);
+      media_ = MakeMediaPlan(repository_, record_, pause_point_);
+    }
     CheckFreeSpace(tree_.directory(), record_, plan, places,
-                   earlier_ ? OccupiedBytes(*earlier_, pause_point_) : std::map<dev_t, uint64_t>());
+                   earlier_ ? OccupiedBytes(*earlier_, pause_point_) : std::map<dev_t, uint64_t>(),
+                   {marker_.media_directory, media_.room_bytes});
+    tree_.PlaceMedia(marker_.media_directory);
     tree_.PlaceTablespaces(places);
     for (const auto& [oid, place] : places) marker_.tablespaces.push_back(place);
     return plan;
@@ -93,8 +99,13 @@ class StagedRestore {
     abandon.Release();
 
     progress_->Enter(Phase::kFinished);
-    return {progress_->bytes_done, progress_->files_done, kept_bytes_,
-            StartCommand(options_, tree_.directory()), marker_.socket_directory};
+    return {progress_->bytes_done,
+            progress_->files_done,
+            kept_bytes_,
+            StartCommand(options_, tree_.directory()),
+            marker_.socket_directory,
+            marker_.media_directory,
+            written_media_};
   }
 
  private:
@@ -111,7 +122,26 @@ class StagedRestore {
                repository_.identity().created_at,
                StageRole::kStaged,
                {},
-               true};
+               true,
+               {}};
+    if (options_.media == MediaChoice::kInclude) {
+      marker_.media_directory = options_.media_directory.empty()
+                                    ? MediaDirectory(tree_.directory())
+                                    : CleanDirectoryPath(options_.media_directory);
+    }
+  }
+
+  void CheckMediaPlace(const std::map<uint32_t, std::string>& tablespaces) {
+    if (!HasMedia(record_)) {
+      throw Error(ErrorCode::kNotFound, fmt::format("backup {} holds no media", record_.backup_id),
+                  "It was taken without them.",
+                  "Restore it without media, or choose a backup whose media_bytes is not 0.");
+    }
+    std::vector<std::string> forbidden = options_.forbidden;
+    forbidden.push_back(tree_.directory());
+    forbidden.push_back(tree_.tablespaces_directory());
+    for (const auto& [oid, place] : tablespaces) forbidden.push_back(place);
+    CheckTargetPlace(marker_.media_directory, forbidden);
   }
 
   [[nodiscard]] std::vector<std::string> EarlierDirectories() const {
@@ -150,8 +180,8 @@ class StagedRestore {
 
   void Write(RestorePlan plan) {
     progress_->Enter(Phase::kWriting);
-    progress_->bytes_total = plan.bytes;
-    progress_->files_total = plan.files;
+    progress_->bytes_total = plan.bytes + media_.bytes;
+    progress_->files_total = plan.files + media_.files;
     const std::optional<FileOwner> owner = OwnerToGive(plan);
     BeginStage(plan, owner);
     MakeSocketDirectory(tree_, marker_, owner);
@@ -176,7 +206,15 @@ class StagedRestore {
     manifest.Add("global/pg_control", AsText(captured.control_file));
     manifest.Finish();
 
+    if (options_.media == MediaChoice::kInclude) {
+      progress_->Enter(Phase::kWritingMedia);
+      written_media_ =
+          WriteMedia({&repository_, &record_, tree_.media_fd(), marker_.media_directory, threads_},
+                     progress_, pause_point_);
+    }
     progress_->Enter(Phase::kSyncing);
+    if (options_.media == MediaChoice::kInclude)
+      SyncMedia(tree_.media_fd(), marker_.media_directory);
     SyncTree(tree_, threads_, pause_point_);
     WriteControlFile(tree_, captured.control_file);
     tree_.OpenToOwner(plan.group_access ? 0750 : 0700);
@@ -208,6 +246,8 @@ class StagedRestore {
   std::optional<EarlierStage> earlier_;
   bool is_begun_ = false;
   uint64_t kept_bytes_ = 0;
+  MediaPlan media_;
+  MediaResult written_media_;
   bool socket_made_ = false;
 };
 

@@ -14,9 +14,15 @@
 #include "base/progress.h"
 #include "format/record.h"
 #include "restore/tablespace_mapping.h"
+#include "restore/write_media.h"
 #include "store/repository.h"
 
 namespace backup_ext {
+
+enum class MediaChoice {
+  kLeaveOut,
+  kInclude,
+};
 
 struct StageOptions {
   std::string stage_id;
@@ -26,6 +32,9 @@ struct StageOptions {
   std::string directory;
   // Tablespaces that shall lie elsewhere, each under the same rule.
   TablespaceMapping mapping;
+  MediaChoice media = MediaChoice::kLeaveOut;
+  // Where the n-th media directory becomes `<n>`, under the same rule; empty: `<directory>.media`.
+  std::string media_directory;
   int threads = 1;
   // Directories that the stage must not be, lie in, or contain: the running server's data
   // directory, its tablespaces, the repository. By path and by device and inode.
@@ -44,6 +53,8 @@ struct StageResult {
   std::string start_command;
   // For `psql -h`: where the socket of the copy will be.
   std::string socket_directory;
+  std::string media_directory;  // empty: without media
+  MediaResult media;
 };
 
 // Throws what RestoreToStage() would throw before it writes anything, and writes nothing: for a
@@ -52,10 +63,11 @@ void CheckStage(const Repository& repository, const BackupRecord& record,
                 const StageOptions& options, const std::function<void()>& pause_point);
 
 // Throws what FindEarlierStage() throws, and Error: kAlreadyExists (directory not empty), kNoSpace
-// (with figures, before anything is written), kInvalidArgument (forbidden place), kDamaged (naming
-// backup, file and place). After an error, and after an exception of `pause_point` (called about
-// every 100 ms), everything that it wrote is removed again; an earlier stage that it began to
-// change is left without pg_control, and the error's hint tells how to continue.
+// (with figures, before anything is written), kInvalidArgument (forbidden place),
+// kNotFound (media of a backup that holds none), kDamaged (naming backup, file and place). After an
+// error, and after an exception of `pause_point` (called about every 100 ms), everything that it
+// wrote is removed again; an earlier stage that it began to change is left without pg_control, and
+// the error's hint tells how to continue.
 [[nodiscard]] StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
                                          const StageOptions& options, Progress* progress,
                                          const std::function<void()>& pause_point);

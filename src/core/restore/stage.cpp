@@ -142,6 +142,15 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
   SyncDirectory(ParentDirectory(directory));
 }
 
+// Where the stage's media are; empty for none. Those of one that has become the server may be in
+// use by now: they are left.
+std::string MediaOfStage(const std::string& directory, const std::optional<StageMarker>& marker,
+                         const Stage& stage) {
+  if (stage.state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
+  if (marker && !marker->media_directory.empty()) return marker->media_directory;
+  return MediaDirectory(directory);
+}
+
 // The directory itself may be one that only root can make: it goes where that is allowed.
 void EmptyMarkedTree(const std::string& directory, std::string_view stage_id) {
   CheckMarkedTree(directory, stage_id);
@@ -247,9 +256,12 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   const auto marker = ReadStageMarker(directory);
   const std::vector<std::string> placed = marker ? marker->tablespaces : std::vector<std::string>();
   for (const std::string& place : placed) CheckMarkedTree(place, stage_id);
+  const std::string media = MediaOfStage(directory, marker, stage);
+  if (!media.empty()) CheckMarkedTree(media, stage_id);
   const bool has_short_socket = marker && marker->socket_directory == short_socket;
   for (const std::string& place : placed) EmptyMarkedTree(place, stage_id);
   RemoveMarkedTree(TablespacesDirectory(directory), stage_id);
+  if (!media.empty()) EmptyMarkedTree(media, stage_id);
   if (has_short_socket) RemoveTree(short_socket);
   RemoveMarkedTree(directory, stage_id);
   RemoveDescription(staging_directory, stage_id);

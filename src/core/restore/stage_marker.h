@@ -29,6 +29,7 @@ struct StageMarker {
   StageRole role = StageRole::kStaged;
   std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
   bool building = false;                 // not finished: no server can start on it
+  std::string media_directory;           // empty: without media
 };
 
 // What a marker is called while it is written; it is then renamed.

@@ -145,6 +145,7 @@ void StageTree::Claim(const std::set<uint32_t>& tablespaces, std::optional<FileO
   TakeTop(&main_);
   GiveAway(OpenDirectory(std::string(kStageFolder)).get(), std::string(kStageFolder));
   (void)AddTablespaces(tablespaces);
+  if (!media_.path.empty()) TakeTop(&media_);
 }
 
 void StageTree::PlaceTablespaces(std::map<uint32_t, std::string> places) {
@@ -157,13 +158,13 @@ std::string StageTree::TablespacePath(uint32_t oid) const {
 }
 
 std::vector<const StageTree::Top*> StageTree::Tops() const {
-  std::vector<const Top*> tops = {&main_, &tablespaces_top_};
+  std::vector<const Top*> tops = {&main_, &tablespaces_top_, &media_};
   for (const auto& [oid, top] : placed_) tops.push_back(&top);
   return tops;
 }
 
 std::vector<StageTree::Top*> StageTree::Tops() {
-  std::vector<Top*> tops = {&main_, &tablespaces_top_};
+  std::vector<Top*> tops = {&main_, &tablespaces_top_, &media_};
   for (auto& [oid, top] : placed_) tops.push_back(&top);
   return tops;
 }
@@ -171,7 +172,7 @@ std::vector<StageTree::Top*> StageTree::Tops() {
 std::vector<std::string> StageTree::ClaimedDirectories() const {
   std::vector<std::string> directories;
   for (const Top* top : Tops()) {
-    if (top->claimed) directories.push_back(top->path);
+    if (top->claimed && top != &media_) directories.push_back(top->path);
   }
   return directories;
 }

@@ -41,6 +41,8 @@ class StageTree {
   // OpenEarlierFile() finds what is there, and Abandon() removes nothing.
   void TakeOver(std::vector<std::string> directories);
   [[nodiscard]] bool is_taken_over() const { return !earlier_.empty(); }
+  // Before Claim(): media are restored too, into this directory, which is empty or missing.
+  void PlaceMedia(std::string directory) { media_.path = std::move(directory); }
   // Makes both directories (mode 0700) or takes them when they are empty. The folder
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
   // with Error(kAlreadyExists), and so does any other while the folder is locked (flock(2), by this
@@ -86,7 +88,11 @@ class StageTree {
   [[nodiscard]] std::string tablespaces_directory() const;
   // `<directory>.tablespaces/<oid>`, or where it was placed.
   [[nodiscard]] std::string TablespacePath(uint32_t oid) const;
-  // Every directory that was claimed: all that was written lies in one of them.
+  // The directory of the media, after Claim(); empty where there are none. What lies in it is not
+  // written through this class.
+  [[nodiscard]] const std::string& media_directory() const { return media_.path; }
+  [[nodiscard]] int media_fd() const { return media_.fd.get(); }
+  // Every directory that was claimed, but that of media: all that was written lies in one of them.
   [[nodiscard]] std::vector<std::string> ClaimedDirectories() const;
   [[nodiscard]] const std::map<uint32_t, FileDescriptor>& tablespaces() const {
     return tablespaces_;
@@ -121,6 +127,7 @@ class StageTree {
   Top main_;
   Top tablespaces_top_;
   std::vector<std::string> earlier_;
+  Top media_;  // without a path: none
   std::map<uint32_t, std::string> places_;
   std::map<uint32_t, Top> placed_;
   std::map<uint32_t, FileDescriptor> tablespaces_;

@@ -15,19 +15,6 @@
 namespace backup_ext {
 namespace {
 
-bool SameFile(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-// True when `inner`, or a directory above it, is the directory that `outer` describes. Sees through
-// bind mounts, where paths say nothing.
-bool LiesInByInode(const std::string& inner, const struct stat& outer) {
-  for (std::string path = inner;; path = ParentDirectory(path)) {
-    if (const auto status = StatFile(path); status && SameFile(*status, outer)) return true;
-    if (path == "/" || path.empty()) return false;
-  }
-}
-
 [[noreturn]] void ThrowForbidden(const std::string& directory, const std::string& other) {
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("cannot restore into directory \"{}\"", directory),
@@ -37,15 +24,7 @@ bool LiesInByInode(const std::string& inner, const struct stat& outer) {
 }
 
 void CheckForbidden(const std::string& directory, const std::string& other) {
-  const std::string resolved = ResolvePath(directory);
-  const std::string resolved_other = ResolvePath(other);
-  if (IsInside(resolved, resolved_other) || IsInside(resolved_other, resolved)) {
-    ThrowForbidden(directory, other);
-  }
-  const auto status_other = StatFile(resolved_other);
-  if (status_other && LiesInByInode(resolved, *status_other)) ThrowForbidden(directory, other);
-  const auto status = StatFile(resolved);
-  if (status && LiesInByInode(resolved_other, *status)) ThrowForbidden(directory, other);
+  if (DirectoriesOverlap(directory, other)) ThrowForbidden(directory, other);
 }
 
 // A data directory of any server: what lies in one may be removed or backed up by it.
@@ -124,6 +103,8 @@ std::string CleanDirectoryPath(const std::string& directory) {
 std::string TablespacesDirectory(const std::string& directory) {
   return directory + ".tablespaces";
 }
+
+std::string MediaDirectory(const std::string& directory) { return directory + ".media"; }
 
 void CheckTargetPlace(const std::string& directory, const std::vector<std::string>& forbidden,
                       const std::vector<std::string>& earlier) {

@@ -19,6 +19,8 @@ void CheckTargetPlace(const std::string& directory, const std::vector<std::strin
 // is not absolute, has a "." or ".." component or a control character.
 [[nodiscard]] std::string CleanDirectoryPath(const std::string& directory);
 
+// `<directory>.media`
+[[nodiscard]] std::string MediaDirectory(const std::string& directory);
 // `<directory>.tablespaces`
 [[nodiscard]] std::string TablespacesDirectory(const std::string& directory);
 

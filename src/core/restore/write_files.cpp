@@ -69,6 +69,8 @@ class Writing {
         break;
       case EntryKind::kTablespaceLink:  // linked at the end, to our own directory
       case EntryKind::kRemoved:
+      case EntryKind::kSymbolicLink:  // refused by the plan
+      case EntryKind::kHardLink:
         break;
       case EntryKind::kConfiguration:
         PlaceOutsideFile(entry);

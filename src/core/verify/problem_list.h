@@ -11,7 +11,7 @@ namespace backup_ext {
 
 // One damaged file.
 struct VerifyProblem {
-  std::string path;     // as in the manifest; "manifest" and "record.json" for those two
+  std::string path;     // as in the manifest; "manifest", "media" and "record.json" for those
   std::string problem;  // the first one, and how many follow
   std::optional<uint64_t> offset_bytes;  // in the file; nothing where the whole file is concerned
   bool operator==(const VerifyProblem&) const = default;

@@ -41,24 +41,17 @@ class Verifying {
         chain_(NeededWal(record), record.wal_segment_bytes, record.system_identifier),
         pool_(threads, static_cast<size_t>(threads) * 2),
         wal_pool_(1, kWalSegmentsWaiting) {
-    const size_t open_packs = OpenPacksOfOne(threads + 1);
-    const auto surroundings = [&](const WorkerPool& pool) {
-      return FileChecker::Surroundings{&repository_, &record_,
-                                       &packs_,      problems_,
-                                       progress_,    [&pool] { return pool.stop_requested(); },
-                                       open_packs};
-    };
     for (int i = 0; i < threads; ++i) {
-      checkers_.push_back(std::make_unique<FileChecker>(surroundings(pool_)));
+      checkers_.push_back(std::make_unique<FileChecker>(Surroundings(pool_)));
     }
-    wal_checker_ = std::make_unique<FileChecker>(surroundings(wal_pool_));
+    wal_checker_ = std::make_unique<FileChecker>(Surroundings(wal_pool_));
   }
 
   void Run() {
     progress_->Enter(Phase::kChecking);
     expected_ = FindExpectedFiles(repository_, record_, problems_, pause_point_);
-    progress_->bytes_total = expected_.bytes;
-    progress_->files_total = expected_.files;
+    progress_->bytes_total = expected_.bytes + record_.media_bytes;
+    progress_->files_total = expected_.files + MediaFiles(record_);
     progress_->Enter(Phase::kVerifying);
     const auto reader = OpenManifest(repository_, record_);
     while (auto entry = reader->Next()) {
@@ -72,7 +65,31 @@ class Verifying {
     EndWal();
   }
 
+  // Instead: the media alone.
+  void RunMedia() {
+    CheckManifestObject(repository_, record_, pause_point_, ManifestKind::kMedia);
+    progress_->Enter(Phase::kVerifying);
+    const auto reader = OpenManifest(repository_, record_, ManifestKind::kMedia);
+    while (auto entry = reader->Next()) {
+      packs_.Extend(reader->packs());
+      if (entry->kind == EntryKind::kFile) AddToBatch(std::move(*entry));
+      MaybePause();
+    }
+    PostBatch();
+    while (!pool_.DrainFor(kPollMs)) pause_point_();
+  }
+
  private:
+  FileChecker::Surroundings Surroundings(const WorkerPool& pool) {
+    return {&repository_,
+            &record_,
+            &packs_,
+            problems_,
+            progress_,
+            [&pool] { return pool.stop_requested(); },
+            OpenPacksOfOne(pool_.threads() + 1)};
+  }
+
   void Place(ManifestEntry entry, bool is_late) {
     if (entry.kind != EntryKind::kFile && entry.kind != EntryKind::kConfiguration) return;
     if (!is_late && expected_.removed.contains(entry.path)) {
@@ -86,10 +103,14 @@ class Verifying {
     if (entry.file_kind == FileKind::kWal) {
       PostWal(std::move(entry));
     } else {
-      batch_bytes_ += entry.size_bytes;
-      batch_.push_back(std::move(entry));
-      if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) PostBatch();
+      AddToBatch(std::move(entry));
     }
+  }
+
+  void AddToBatch(ManifestEntry entry) {
+    batch_bytes_ += entry.size_bytes;
+    batch_.push_back(std::move(entry));
+    if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) PostBatch();
   }
 
   void PostBatch() {
@@ -182,13 +203,18 @@ VerifyResult VerifyBackup(const Repository& repository, std::string_view backup_
                           Progress* progress, const std::function<void()>& pause_point) {
   ProblemList problems;
   if (const auto held = HoldBackup(repository, backup_id, &problems)) {
-    try {
-      Verifying(repository, held->record, std::max(1, threads), progress, pause_point, &problems)
-          .Run();
-    } catch (const Error& error) {
-      if (!IsDamage(error)) throw;
-      problems.Add({"manifest", error.message(), std::nullopt});
-    }
+    const auto verify = [&](const char* manifest, void (Verifying::*run)()) {
+      try {
+        Verifying verifying(repository, held->record, std::max(1, threads), progress, pause_point,
+                            &problems);
+        (verifying.*run)();
+      } catch (const Error& error) {
+        if (!IsDamage(error)) throw;
+        problems.Add({manifest, error.message(), std::nullopt});
+      }
+    };
+    verify("manifest", &Verifying::Run);
+    if (HasMedia(held->record)) verify("media", &Verifying::RunMedia);
   }
   VerifyResult result;
   result.damaged_files = problems.count();
