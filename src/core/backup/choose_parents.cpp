@@ -1,6 +1,7 @@
 // Chooses what the next backup may refer to.
 #include "backup/choose_parents.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include <set>
