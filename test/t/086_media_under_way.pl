@@ -104,7 +104,6 @@ foreach my $way (ways_to_cancel())
 # No time to clean up: the next backup does it.
 my ($killed, $pid) = hold_in_phase($node, $call, 'reading media again');
 stop_server($node, 'immediate', $killed, $pid, 'reading media again, immediate shutdown');
-$node->start;
 $node->safe_psql('postgres', $call);
 my @backups = map { (split m{/})[-1] } glob(repository($node) . '/backups/*');
 is_deeply([ sort @backups ], [ sort split /\n/, $node->safe_psql('postgres', 'SELECT backup_id FROM backup_list()') ],
