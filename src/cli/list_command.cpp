@@ -31,16 +31,16 @@ nlohmann::json ListJson(const Repository& repository, const Catalog& catalog) {
 void PrintTable(const Repository& repository, const Catalog& catalog) {
   constexpr const char* kRow =
       "{:<24}  {:<11}  {:<8}  {:<19}  {:>8}  {:>10}  {:>10}  {:>10}  {:<6}  {:<8}  {}\n";
-  fmt::print(kRow, "BACKUP", "KIND", "STATE", "STARTED (UTC)", "SECONDS", "DATABASE", "MEDIA", "STORED",
-             "PINNED", "VERIFIED", "LABEL");
+  fmt::print(kRow, "BACKUP", "KIND", "STATE", "STARTED (UTC)", "SECONDS", "DATABASE", "MEDIA",
+             "STORED", "PINNED", "VERIFIED", "LABEL");
   for (const BackupRecord& record : catalog.backups) {
     const BackupNotes notes = ReadNotes(repository, record.backup_id);
     std::string started = FormatTime(record.started_at).substr(0, 19);
     started[10] = ' ';
     const Microseconds seconds = (record.finished_at - record.started_at) / kMicrosecondsPerSecond;
     fmt::print(kRow, record.backup_id, record.kind, record.state, started, seconds,
-               SizeText(record.database_bytes), HasMedia(record) ? SizeText(record.media_bytes) : "",
-               SizeText(record.stored_bytes),
+               SizeText(record.database_bytes),
+               HasMedia(record) ? SizeText(record.media_bytes) : "", SizeText(record.stored_bytes),
                IsPinned(notes) ? "yes" : "", VerifyVerdict(notes), Printable(record.label));
   }
   for (const UnreadableRecord& record : catalog.unreadable) {

@@ -93,7 +93,8 @@ StageOptions StageOf(const RestoreOptions& options, const Repository& repository
   // Whoever names a place for them wants them, and is told when there are none.
   const bool wants_media = HasMedia(record) || !options.media_directory.empty();
   if (wants_media && !options.no_media) stage.media = MediaChoice::kInclude;
-  if (!options.media_directory.empty()) stage.media_directory = AbsolutePath(options.media_directory);
+  if (!options.media_directory.empty())
+    stage.media_directory = AbsolutePath(options.media_directory);
   stage.threads = ThreadsOf(options.jobs);
   stage.forbidden = {ResolvePath(repository.location())};
   stage.bin_directory = options.bin_directory;
@@ -145,8 +146,8 @@ void AddRestoreCommand(Program* program) {
                    "Directory of pg_ctl, for the command that is shown")
       ->type_name("DIRECTORY");
   AddTablespaceMappingOption(command, &options->mappings);
-  CLI::Option* const no_media = command->add_flag(
-      "--no-media", options->no_media, "Leave out the media that the backup holds");
+  CLI::Option* const no_media = command->add_flag("--no-media", options->no_media,
+                                                  "Leave out the media that the backup holds");
   command
       ->add_option("--media-directory", options->media_directory,
                    "Where the backup's media directories become 1, 2, ...; default DIRECTORY.media")

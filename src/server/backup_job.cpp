@@ -197,8 +197,9 @@ void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& reposito
     const char* const message = text.c_str();
     CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
   } catch (const Error& error) {
-    WarnOf({fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
-                        record->backup_id, error.message())});
+    WarnOf(
+        {fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
+                     record->backup_id, error.message())});
   }
 }
 
@@ -206,10 +207,10 @@ void LogEnd(const BackupRecord& record) {
   LogRunEnd(
       "backup", record.backup_id, "finished",
       fmt::format(
-          "{}, database {} bytes in {} files, media {} bytes in {} files, stored {} bytes, WAL {} to {}, {:.1f} s", record.kind,
-          record.database_bytes, record.files, record.media_bytes, MediaFiles(record),
-          record.stored_bytes, FormatLsn(record.start_lsn),
-          FormatLsn(record.stop_lsn),
+          "{}, database {} bytes in {} files, media {} bytes in {} files, stored {} bytes, WAL {} "
+          "to {}, {:.1f} s",
+          record.kind, record.database_bytes, record.files, record.media_bytes, MediaFiles(record),
+          record.stored_bytes, FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
           static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
 

@@ -54,11 +54,11 @@ void TellEstimate(const MediaEstimate& estimate, size_t directories, double byte
                   JobSlot* slot) {
   const auto seconds =
       static_cast<int64_t>(static_cast<double>(estimate.changed_bytes) / bytes_per_second) + 1;
-  TellCaller(slot, fmt::format("media: {} bytes in {} files of {} directories, of which {} bytes in "
-                               "{} files are to be read; that takes about {}",
-                               estimate.bytes, estimate.files, directories, estimate.changed_bytes,
-                               estimate.changed_files,
-                               FormatDuration(seconds * kMicrosecondsPerSecond)));
+  TellCaller(slot,
+             fmt::format("media: {} bytes in {} files of {} directories, of which {} bytes in "
+                         "{} files are to be read; that takes about {}",
+                         estimate.bytes, estimate.files, directories, estimate.changed_bytes,
+                         estimate.changed_files, FormatDuration(seconds * kMicrosecondsPerSecond)));
 }
 
 // There is nothing of the database: such a record serves the media of the next backup alone.
@@ -95,17 +95,17 @@ std::unique_ptr<MediaRun> BeginMedia(const BackupJob& job, const Repository& rep
   }
   CheckMediaDirectories(settings.media.directories, DirectoriesApartFromMedia(settings));
   const ChosenParents chosen = ChooseParentsOfMedia(job, repository, system_identifier, slot);
-  auto media = std::make_unique<MediaRun>(
-      repository, system_identifier,
-      MediaOptions{.backup_id = job.backup_id,
-                   .directories = settings.media.directories,
-                   .threads = WorkerThreads(settings),
-                   .priority = ThreadPriority::kLow,
-                   .compression_level = settings.compression_level,
-                   .max_bytes_per_second = settings.max_bytes_per_second,
-                   .parents = chosen.parents,
-                   .untouched_margin = BelievedMargin(chosen)},
-      access, &slot->progress);
+  auto media =
+      std::make_unique<MediaRun>(repository, system_identifier,
+                                 MediaOptions{.backup_id = job.backup_id,
+                                              .directories = settings.media.directories,
+                                              .threads = WorkerThreads(settings),
+                                              .priority = ThreadPriority::kLow,
+                                              .compression_level = settings.compression_level,
+                                              .max_bytes_per_second = settings.max_bytes_per_second,
+                                              .parents = chosen.parents,
+                                              .untouched_margin = BelievedMargin(chosen)},
+                                 access, &slot->progress);
   const MediaEstimate estimate = media->Estimate();
   TellEstimate(estimate, settings.media.directories.size(),
                BytesPerSecond(catalog, settings.max_bytes_per_second), slot);

@@ -22,8 +22,8 @@ void TellCaller(JobSlot* slot, const std::string& text);
 [[nodiscard]] std::unique_ptr<MediaRun> BeginMedia(const BackupJob& job,
                                                    const Repository& repository,
                                                    const Catalog& catalog,
-                                                   uint64_t system_identifier,
-                                                   ServerAccess* access, JobSlot* slot);
+                                                   uint64_t system_identifier, ServerAccess* access,
+                                                   JobSlot* slot);
 
 // The first look. When it is cancelled, what was stored is kept for the next backup; `record` is
 // that of this one, as far as it is known.

@@ -36,10 +36,9 @@ void DefineMediaSettings() {
       "Directories outside the data directory that belong to the application.",
       "Absolute paths with commas between them.", &setting_media_directories, "", PGC_SIGHUP,
       GUC_LIST_INPUT | GUC_SUPERUSER_ONLY, CheckMedia, nullptr, nullptr);
-  DefineCustomBoolVariable("backup_ext.media_on_schedule",
-                           "Includes the media directories in automatic backups.", nullptr,
-                           &setting_media_on_schedule, false, PGC_SIGHUP, 0, nullptr, nullptr,
-                           nullptr);
+  DefineCustomBoolVariable(
+      "backup_ext.media_on_schedule", "Includes the media directories in automatic backups.",
+      nullptr, &setting_media_on_schedule, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 MediaSettings CurrentMediaSettings() {

@@ -26,7 +26,7 @@ struct Settings {
   Microseconds full_interval = 0;    // a full backup at least this often; 0: never
   Microseconds verify_interval = 0;  // 0: never
   MediaSettings media;
-  std::string event_command;         // empty: none
+  std::string event_command;  // empty: none
 };
 
 // Called once from _PG_init. Never refuses to start the server.

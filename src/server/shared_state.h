@@ -100,9 +100,9 @@ struct JobSlot {
   bool ended_with_window;                  // cancelled because its window had closed
   bool locked_out;                         // another writer had the repository: nothing failed
   PlainError error;                        // of kFailed
-  char warning[1024];  // for the caller, at the end
-  uint32 notice_count;  // how many were posted; under the lock
-  char notice[1024];    // the last one, for the caller at once
+  char warning[1024];                      // for the caller, at the end
+  uint32 notice_count;                     // how many were posted; under the lock
+  char notice[1024];                       // the last one, for the caller at once
 };
 
 // How a job ended, for who is told.

@@ -122,18 +122,17 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   const std::string directory = request.directory[0] != '\0' ? std::string(request.directory)
                                                              : JoinPath(staging, request.stage_id);
   MakeDirectory(staging, 0700);
-  const StageOptions options = {.stage_id = request.stage_id,
-                                .directory = directory,
-                                .mapping = request.tablespace_map[0] == '\0'
-                                               ? TablespaceMapping()
-                                               : ParseTablespaceMap(request.tablespace_map),
-                                .media = request.include_media ? MediaChoice::kInclude
-                                                               : MediaChoice::kLeaveOut,
-                                .media_directory = {},
-                                .threads = WorkerThreads(settings),
-                                .forbidden = ForbiddenDirectories(settings),
-                                .bin_directory = BinDirectory(),
-                                .port = PostPortNumber};
+  const StageOptions options = {
+      .stage_id = request.stage_id,
+      .directory = directory,
+      .mapping = request.tablespace_map[0] == '\0' ? TablespaceMapping()
+                                                   : ParseTablespaceMap(request.tablespace_map),
+      .media = request.include_media ? MediaChoice::kInclude : MediaChoice::kLeaveOut,
+      .media_directory = {},
+      .threads = WorkerThreads(settings),
+      .forbidden = ForbiddenDirectories(settings),
+      .bin_directory = BinDirectory(),
+      .port = PostPortNumber};
   TellOfMediaLeftOut(record, request, slot);
   if (request.safety_backup_id[0] != '\0') {
     CheckStage(repository, record, options, [&] { PausePoint(*slot); });

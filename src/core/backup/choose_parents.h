@@ -38,9 +38,9 @@ struct ChosenParents {
                                           const ParentRequest& request,
                                           const std::function<void()>& pause_point);
 
-// Those of the media of a new backup, newest first: what media are compared with. Empty when it is a
-// full one, or none can be read. `system_identifier`: of this cluster. Throws nothing for a parent
-// that is damaged. The caller holds the writer's lock.
+// Those of the media of a new backup, newest first: what media are compared with. Empty when it is
+// a full one, or none can be read. `system_identifier`: of this cluster. Throws nothing for a
+// parent that is damaged. The caller holds the writer's lock.
 [[nodiscard]] std::vector<ParentBackup> ChooseMediaParents(
     const Repository& repository, RequestedKind kind, Microseconds full_interval, Microseconds now,
     uint64_t system_identifier, const std::function<void()>& pause_point);

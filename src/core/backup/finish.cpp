@@ -129,8 +129,9 @@ StoredManifest CommitManifest(ManifestBuilder* manifest, const SecondSection& se
 
 std::string DescribeUnreadable(const MediaRecord& media) {
   if (media.unreadable == 0) return {};
-  return fmt::format("{} media files or directories could not be read and are not in the backup: {}",
-                     media.unreadable, media.first_unreadable);
+  return fmt::format(
+      "{} media files or directories could not be read and are not in the backup: {}",
+      media.unreadable, media.first_unreadable);
 }
 
 void AddMedia(const StoredMedia& media, BackupRecord* record) {

@@ -87,8 +87,7 @@ void CheckThere(const std::string& directory) {
                 fmt::format("media directory \"{}\" is not a directory", directory));
   }
   if (faccessat(AT_FDCWD, directory.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
-    const Error error =
-        SystemError(fmt::format("read media directory \"{}\"", directory), errno);
+    const Error error = SystemError(fmt::format("read media directory \"{}\"", directory), errno);
     throw Error(error.code(), error.message(), {},
                 "Let the server's user read it and all that lies in it, by its group or by an "
                 "access control list.");
@@ -124,17 +123,18 @@ void CheckMediaDirectories(const std::vector<std::string>& directories,
     CheckThere(directory);
     for (const ReservedDirectory& other : reserved) {
       if (!DirectoriesOverlap(directory, other.path)) continue;
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("media directory \"{}\" must be apart from {}", directory, other.what),
-                  fmt::format("It is, lies in or contains \"{}\".", other.path),
-                  "Name the directories of the application alone.");
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("media directory \"{}\" must be apart from {}", directory, other.what),
+          fmt::format("It is, lies in or contains \"{}\".", other.path),
+          "Name the directories of the application alone.");
     }
     for (size_t j = 0; j < i; ++j) {
       if (!DirectoriesOverlap(directory, directories[j])) continue;
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("media directories \"{}\" and \"{}\" overlap", directories[j],
-                              directory),
-                  {}, "Name the upper one alone: everything below it belongs to it.");
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("media directories \"{}\" and \"{}\" overlap", directories[j], directory), {},
+          "Name the upper one alone: everything below it belongs to it.");
     }
   }
 }

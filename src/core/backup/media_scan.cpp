@@ -33,8 +33,8 @@ std::string Name(const std::string& below) { return below.substr(below.rfind('/'
 
 MediaRoots::MediaRoots(const std::vector<std::string>& directories) {
   for (size_t i = 0; i < directories.size(); ++i) {
-    roots_.push_back({MediaRootName(i + 1), directories[i],
-                      OpenFile(directories[i], O_RDONLY | O_DIRECTORY)});
+    roots_.push_back(
+        {MediaRootName(i + 1), directories[i], OpenFile(directories[i], O_RDONLY | O_DIRECTORY)});
   }
   std::ranges::sort(roots_, {}, &Root::name);
 }
@@ -119,8 +119,8 @@ std::optional<ScannedEntry> MediaScan::VisitDirectory(const std::string& below) 
     const int error_number = errno;
     NoteFailure("open media directory", below, error_number);
     // Known by name at least, with its owner and its mode.
-    if (!IsClosedToUs(error_number) || fstatat(root().directory.get(), below.c_str(), &status,
-                                               AT_SYMLINK_NOFOLLOW) != 0) {
+    if (!IsClosedToUs(error_number) ||
+        fstatat(root().directory.get(), below.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
       return std::nullopt;
     }
     return MakeEntry(EntryKind::kDirectory, below, status);

@@ -17,8 +17,8 @@ constexpr uint64_t kSmallPackBytes = 64 * 1024;
 ParentFiles::ParentFiles(const Repository& repository, const std::vector<ParentBackup>& parents,
                          PackTable* packs, ManifestKind kind) {
   for (const ParentBackup& parent : parents) {
-    streams_.push_back(std::make_unique<ParentStream>(
-        OpenManifest(repository, parent.record, kind), parent.record, packs));
+    streams_.push_back(std::make_unique<ParentStream>(OpenManifest(repository, parent.record, kind),
+                                                      parent.record, packs));
   }
   // An interrupted one lists of each pack only what it came to: all would look mostly dead.
   if (!parents.empty() && !parents.back().is_interrupted) {

@@ -37,8 +37,8 @@ enum class EntryKind : uint8_t {
   kRemoved = 5,         // section 2 only: the file of section 1 with this path does not belong to
                         // the backup after all (an unlogged relation found out late)
   kSymbolicLink = 6,    // media only; link_target is what it holds, any bytes
-  kHardLink = 7,        // media only; link_target is the path of an earlier entry of the manifest, a
-                        // file or another hard link
+  kHardLink = 7,  // media only; link_target is the path of an earlier entry of the manifest, a
+                  // file or another hard link
 };
 
 enum class FileKind : uint8_t {

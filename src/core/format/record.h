@@ -50,10 +50,10 @@ struct MediaRecord {
   // The point of consistency: every file is as it was at this time or later, and it is later than
   // the end of the database's backup.
   Microseconds read_at = 0;
-  uint64_t unreadable = 0;         // files and directories that are not in the backup
-  uint64_t manifest_bytes = 0;     // stored size of the media's manifest
-  std::string manifest_digest;     // XXH3-128 of its stored bytes, hexadecimal
-  std::string first_unreadable;    // why the first one is not
+  uint64_t unreadable = 0;       // files and directories that are not in the backup
+  uint64_t manifest_bytes = 0;   // stored size of the media's manifest
+  std::string manifest_digest;   // XXH3-128 of its stored bytes, hexadecimal
+  std::string first_unreadable;  // why the first one is not
   bool operator==(const MediaRecord&) const = default;
 };
 

@@ -28,7 +28,6 @@ class MediaAttributes {
   void SetAttributes(int fd, const ManifestEntry& entry, AttributesOf whose,
                      const std::string& path);
 
-
   std::atomic<uint64_t> owners_lost_{0};
   std::atomic<uint64_t> attributes_lost_{0};
 };

@@ -89,8 +89,12 @@ class StagedRestore {
     abandon.Release();
 
     progress_->Enter(Phase::kFinished);
-    return {progress_->bytes_done,    progress_->files_done, StartCommand(options_, tree_.directory()),
-            marker_.socket_directory, marker_.media_directory, written_media_};
+    return {progress_->bytes_done,
+            progress_->files_done,
+            StartCommand(options_, tree_.directory()),
+            marker_.socket_directory,
+            marker_.media_directory,
+            written_media_};
   }
 
  private:
@@ -117,8 +121,7 @@ class StagedRestore {
 
   void CheckMediaPlace(const std::map<uint32_t, std::string>& tablespaces) {
     if (!HasMedia(record_)) {
-      throw Error(ErrorCode::kNotFound,
-                  fmt::format("backup {} holds no media", record_.backup_id),
+      throw Error(ErrorCode::kNotFound, fmt::format("backup {} holds no media", record_.backup_id),
                   "It was taken without them.",
                   "Restore it without media, or choose a backup whose media_bytes is not 0.");
     }
@@ -157,12 +160,13 @@ class StagedRestore {
 
     if (options_.media == MediaChoice::kInclude) {
       progress_->Enter(Phase::kWritingMedia);
-      written_media_ = WriteMedia({&repository_, &record_, tree_.media_fd(), marker_.media_directory,
-                                   threads_},
-                                  progress_, pause_point_);
+      written_media_ =
+          WriteMedia({&repository_, &record_, tree_.media_fd(), marker_.media_directory, threads_},
+                     progress_, pause_point_);
     }
     progress_->Enter(Phase::kSyncing);
-    if (options_.media == MediaChoice::kInclude) SyncMedia(tree_.media_fd(), marker_.media_directory);
+    if (options_.media == MediaChoice::kInclude)
+      SyncMedia(tree_.media_fd(), marker_.media_directory);
     SyncTree(tree_, threads_, pause_point_);
     WriteControlFile(tree_, captured.control_file);
     tree_.OpenToOwner(plan.group_access ? 0750 : 0700);

@@ -145,8 +145,8 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
   SyncDirectory(ParentDirectory(directory));
 }
 
-// Where the stage's media are; empty for none. Those of one that has become the server may be in use
-// by now: they are left.
+// Where the stage's media are; empty for none. Those of one that has become the server may be in
+// use by now: they are left.
 std::string MediaOfStage(const std::string& directory, const std::optional<StageMarker>& marker,
                          const Stage& stage) {
   if (stage.state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};

@@ -192,8 +192,7 @@ class MediaWriting {
 
   void FinishDirectory(const ManifestEntry& entry) {
     const std::string below = PathBelow(entry, *request_.record, entry.path);
-    const FileDescriptor directory =
-        OpenBeneath(request_.directory, below, O_RDONLY | O_DIRECTORY);
+    const FileDescriptor directory = OpenBeneath(request_.directory, below, O_RDONLY | O_DIRECTORY);
     if (!directory.valid()) {
       throw SystemError(fmt::format("open directory \"{}\"", FullPath(below)), errno);
     }

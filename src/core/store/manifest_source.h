@@ -22,9 +22,9 @@ void CheckManifestObject(const Repository& repository, const BackupRecord& recor
                          ManifestKind kind = ManifestKind::kCluster);
 
 // A reader of it, whose header is that of this backup and this cluster. Throws Error(kDamaged).
-[[nodiscard]] std::unique_ptr<ManifestReader> OpenManifest(const Repository& repository,
-                                                           const BackupRecord& record,
-                                                           ManifestKind kind = ManifestKind::kCluster);
+[[nodiscard]] std::unique_ptr<ManifestReader> OpenManifest(
+    const Repository& repository, const BackupRecord& record,
+    ManifestKind kind = ManifestKind::kCluster);
 // The same of the object `name`, which may be no part of the backup yet. Throws
 // Error(kDamaged).
 [[nodiscard]] std::unique_ptr<ManifestReader> OpenManifestObject(const Repository& repository,

@@ -81,9 +81,12 @@ class Verifying {
 
  private:
   FileChecker::Surroundings Surroundings(const WorkerPool& pool) {
-    return {&repository_, &record_,
-            &packs_,      problems_,
-            progress_,    [&pool] { return pool.stop_requested(); },
+    return {&repository_,
+            &record_,
+            &packs_,
+            problems_,
+            progress_,
+            [&pool] { return pool.stop_requested(); },
             OpenPacksOfOne(pool_.threads() + 1)};
   }
 

@@ -66,7 +66,8 @@ class MediaTest : public BackupTest {
   }
 
   [[nodiscard]] Media Read(ManifestKind kind) const {
-    CheckManifestObject(repository, media_record, [] {}, kind);
+    CheckManifestObject(
+        repository, media_record, [] {}, kind);
     Media media;
     FrameSource frames(repository);
     const auto reader = OpenManifest(repository, media_record, kind);
