@@ -28,6 +28,7 @@ demo:
 bench:
 	@test/bench/full_backup.sh
 	@test/bench/incremental_backup.sh
+	@test/bench/restore.sh
 	@test/bench/many_relations.sh
 	@test/bench/load_manners.sh
 dependencies:

@@ -10,13 +10,11 @@ if [[ ${1:-} == --fix ]]; then
   exec clang-format-14 -i "${files[@]}"
 fi
 
-status=0
-for file in "${files[@]}"; do
-  if complaint=$(clang-format-14 --dry-run -Werror "$file" 2>&1); then
-    echo "ok - $file"
+lines=$(printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" sh -c '
+  if complaint=$(clang-format-14 --dry-run -Werror "$1" 2>&1); then
+    echo "ok - $1"
   else
-    echo "not ok - $file: $(head -n 1 <<< "$complaint")"
-    status=1
-  fi
-done
-exit $status
+    echo "not ok - $1: $(printf "%s\n" "$complaint" | head -n 1)"
+  fi' sh | LC_ALL=C sort)
+echo "$lines"
+! grep -q '^not ok' <<< "$lines"

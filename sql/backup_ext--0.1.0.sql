@@ -76,7 +76,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION backup_staged(OUT stage_id text, OUT directory text, OUT backup_id text,
     OUT target text, OUT state text, OUT staged_at timestamptz, OUT bytes bigint,
-    OUT safety_backup_id text, OUT start_command text, OUT activate_command text)
+    OUT safety_backup_id text, OUT start_command text, OUT activate_command text, OUT hint text)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'backup_ext_backup_staged'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 

@@ -33,6 +33,14 @@ int ReportError(const Error& error, bool json) {
   return ExitCode(error.code());
 }
 
+// Later versions of CLI11 fill paragraphs; ours are tables.
+template <typename Formatter>
+void KeepFooterLines(Formatter& formatter) {
+  if constexpr (requires { formatter.enable_footer_formatting(false); }) {
+    formatter.enable_footer_formatting(false);
+  }
+}
+
 }  // namespace
 
 Program::Program() : app_(std::string(kProgramDescription), "backup_ext") {
@@ -41,6 +49,7 @@ Program::Program() : app_(std::string(kProgramDescription), "backup_ext") {
   app_.require_subcommand(1);
   app_.fallthrough();  // global options are taken after the command too
   app_.footer(HelpFooter());
+  KeepFooterLines(*app_.get_formatter());
   app_.add_option("--repository", repository_, "Directory of the repository")
       ->type_name("DIRECTORY")
       ->envname(std::string(kRepositoryVariable));

@@ -34,8 +34,12 @@ struct RestoreOptions {
 };
 
 void PrintResult(const BackupRecord& record, const StageOptions& stage, const StageResult& result) {
-  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n\n", record.backup_id, stage.directory,
+  fmt::print("Restored backup {} into \"{}\": {} files, {}.\n", record.backup_id, stage.directory,
              result.files, SizeText(result.bytes));
+  if (result.kept_bytes > 0) {
+    fmt::print("Of it {} were there already and right.\n", SizeText(result.kept_bytes));
+  }
+  fmt::print("\n");
   fmt::print(
       "It is a copy that bothers nobody: no network, no archiving, no jobs. Start it with\n"
       "    {}\n"
@@ -72,6 +76,7 @@ nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
           {"directory", stage.directory},
           {"files", result.files},
           {"bytes", result.bytes},
+          {"kept_bytes", result.kept_bytes},
           {"start_command", result.start_command},
           {"socket_directory", result.socket_directory},
           {"port", stage.port},
@@ -130,9 +135,9 @@ int Restore(const Program& program, const RestoreOptions& options) {
 
 void AddRestoreCommand(Program* program) {
   const auto options = std::make_shared<RestoreOptions>();
-  CLI::App* const command =
-      program->AddCommand("restore", "Restore a backup into a directory that is empty or missing",
-                          [program, options] { return Restore(*program, *options); });
+  CLI::App* const command = program->AddCommand(
+      "restore", "Restore a backup into a directory that is empty, missing or an earlier restore",
+      [program, options] { return Restore(*program, *options); });
   AddBackupArgument(command, &options->backup_id);
   command->add_option("directory", options->directory, "Where to")
       ->type_name("DIRECTORY")

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "format/names.h"
 #include "restore/stage.h"
 #include "restore/tablespace_mapping.h"
@@ -95,13 +96,32 @@ void FillStageRequest(const StageArguments& arguments, JobRequest* request) {
   request->include_media = arguments.include_media;
 }
 
+std::string SqlLiteral(const std::string& text) {
+  std::string literal = "'";
+  for (const char c : text) literal += c == '\'' ? std::string("''") : std::string(1, c);
+  return literal + "'";
+}
+
+// What can be done about a stage that is not as it should be; empty where nothing need be done.
+std::string HintFor(const Stage& stage, const std::string& staging) {
+  if (stage.state != "failed") return {};
+  const std::string discard = "SELECT backup_discard_stage('" + stage.stage_id + "')";
+  if (stage.directory.empty() || stage.backup_id.empty()) return "Remove it with " + discard + ".";
+  const std::string directory =
+      ParentDirectory(stage.directory) == staging ? BaseName(stage.directory) : stage.directory;
+  return "Continue it with SELECT backup_stage_restore('" + stage.backup_id + "', directory => " +
+         SqlLiteral(directory) + "), or remove it with " + discard + ".";
+}
+
 void ListStaged(FunctionCallInfo call) {
   ResultSet rows(call);
-  for (const Stage& stage : ListStages(StagingDirectory(CurrentSettings()))) {
+  const std::string staging = StagingDirectory(CurrentSettings());
+  for (const Stage& stage : ListStages(staging)) {
     rows.Add({stage.stage_id, stage.directory, TextOrNull(stage.backup_id),
               TextOrNull(stage.target), stage.state, TimeOrNull(stage.staged_at),
               static_cast<int64_t>(stage.bytes), TextOrNull(stage.safety_backup_id),
-              TextOrNull(stage.start_command), TextOrNull(stage.activate_command)});
+              TextOrNull(stage.start_command), TextOrNull(stage.activate_command),
+              TextOrNull(HintFor(stage, staging))});
   }
 }
 

@@ -11,6 +11,8 @@
 #include "restore/restore_run.h"
 #include "restore/shell_quote.h"
 #include "restore/stage.h"
+#include "restore/stage_marker.h"
+#include "restore/target_place.h"
 #include "store/catalog.h"
 #include "store/hold.h"
 #include "store/repository.h"
@@ -83,6 +85,19 @@ void DescribeAsReady(const std::string& staging, const Stage& stage) {
   }
 }
 
+// A run that ended early has removed what it made, but leaves an earlier stage that it began to
+// change.
+void ForgetOrFail(const std::string& staging, Stage* stage) {
+  const auto marker = ReadStageMarker(stage->directory);
+  if (marker && marker->stage_id == stage->stage_id) {
+    stage->state = "failed";
+    WriteStage(staging, *stage);
+    ForgetReplacedStages(staging, *stage);
+  } else {
+    RemoveFile(JoinPath(staging, stage->stage_id + ".json"));
+  }
+}
+
 void TellOfMediaLeftOut(const BackupRecord& record, const JobRequest& request, JobSlot* slot) {
   if (!HasMedia(record) || request.include_media) return;
   TellCaller(slot, fmt::format("backup {} holds {} bytes of media, which are not restored; give "
@@ -143,11 +158,11 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
     slot->progress.files_total = 0;
   }
 
-  Stage stage = DescribeStage(request, record, directory);
+  Stage stage = DescribeStage(request, record, CleanDirectoryPath(directory));
   stage.builder_pid = MyProcPid;
   stage.builder_started_at = ProcessStartTime(MyProcPid);
   WriteStage(staging, stage);
-  ScopeExit forget([&] { RemoveFile(JoinPath(staging, stage.stage_id + ".json")); });
+  ScopeExit forget([&] { ForgetOrFail(staging, &stage); });
 
   const StageResult result =
       RestoreToStage(repository, record, options, &slot->progress, [&] { PausePoint(*slot); });
@@ -161,6 +176,7 @@ void RunStage(const JobRequest& request, JobSlot* slot) {
   stage.staged_at = Now();
   forget.Release();
   DescribeAsReady(staging, stage);
+  ForgetReplacedStages(staging, stage);
   slot->progress.Enter(Phase::kFinished);
 }
 

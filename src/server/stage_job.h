@@ -6,7 +6,8 @@
 namespace backup_ext {
 
 // In a worker process of its own. Throws Error or PostgresError; then the stage's directory is as
-// it was and its description is gone.
+// it was and its description is gone, or, where that is an earlier stage that it began to change,
+// it is listed as failed.
 void RunStage(const JobRequest& request, JobSlot* slot);
 
 // This cluster's repository for reading. Throws Error(kWrongCluster) for another cluster's.

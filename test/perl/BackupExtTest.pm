@@ -44,6 +44,8 @@ sub new_node
 		shared_buffers => '16MB',
 		max_connections => 30,
 		max_worker_processes => 16,
+		# What takes longer than three seconds shows its progress: on a slow machine that may be anything.
+		client_min_messages => 'warning',
 		'backup_ext.enabled' => 'off',
 		%{ $options{conf} // {} });
 	$conf{'backup_ext.repository'} //= repository($node) unless $options{no_repository};

@@ -96,6 +96,8 @@ my $before = tree_state("$base/one", "$base/two");
 my $copy = start_stage($stage);
 same_dump(dump($copy), $then, 'mapped: equal by dump');
 staged_psql($copy, 'postgres', 'UPDATE in_one SET i = i; UPDATE in_two SET i = i; CHECKPOINT');
+# The rows have other places now.
+my $looked_at = dump($copy);
 stop_stage($copy);
 
 #
@@ -107,7 +109,7 @@ symlink("$base/wal", "$data/pg_wal") or die;
 like(runs('a linked pg_wal', 'activate', $place, '--pgdata', $data), qr/pg_wal of the server so far is a link/,
 	'says what becomes of it');
 start_server();
-same_dump(dump($node), $then, 'mapped tablespaces, linked pg_wal: activated');
+same_dump(dump($node), $looked_at, 'mapped tablespaces, linked pg_wal: activated');
 is($node->safe_psql('postgres', "SELECT pg_tablespace_location($oid{two})"), "$base/made", 'in its place');
 ok(-d "$data/pg_wal" && !-l "$data/pg_wal", 'the new server has its WAL with it');
 $node->stop;
@@ -190,6 +192,7 @@ backup_ext.enabled = off
 external_pid_file = '$root/external.pid'
 shared_buffers = 16MB
 max_connections = 37
+client_min_messages = warning
 CONF
 	# pg_ctlcluster itself writes its pid file below /run, for which a test has no right.
 	my $starts = sub {
@@ -238,9 +241,9 @@ CONF
 	rename("$root/etc", "$root/etc.gone") or die;
 	$main = "$bare/data";
 	# The place of the socket is not one of the settings that a copy takes over.
-	system_or_bail("$bin/pg_ctl", '-D', $main, '-w', '-l', "$root/server.log", '-o', "-k $socket", 'start');
-	my $bare_server = PostgreSQL::Test::Utils::slurp_file("$main/postmaster.pid");
-	ok($bare_server, 'a bare host: it starts with nothing but its data directory');
+	is(system_log("$bin/pg_ctl", '-D', $main, '-w', '-l', "$bare/server.log", '-o', "-k $socket", 'start'),
+		0, 'a bare host: it starts with nothing but its data directory')
+	  or diag(slurp_file("$bare/server.log"));
 	my $answer = '';
 	foreach (1 .. 600)
 	{

@@ -35,7 +35,7 @@ sub same_tree
 	is_deeply(\@found, \@expected, $what);
 }
 
-my $node = new_node('main');
+my $node = new_node('main', conf => { client_min_messages => 'notice' });
 
 # SQL that shows its NOTICEs; returns the value and what was said.
 sub told

@@ -97,6 +97,8 @@ struct FrameEncoder::State {
   Bytes compressed = Bytes(ZSTD_compressBound(kFramePlainLimitBytes));
 };
 
+uint64_t FrameDigest(ByteSpan plain) { return ShortDigest(Xxh3Digest(plain)); }
+
 FrameEncoder::FrameEncoder(int level) {
   if (level < 1 || level > 19) {
     throw Error(ErrorCode::kInvalidArgument,

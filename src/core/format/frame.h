@@ -36,6 +36,9 @@ struct FrameRef {
   bool operator==(const FrameRef&) const = default;
 };
 
+// The `digest` of a frame that holds these bytes.
+[[nodiscard]] uint64_t FrameDigest(ByteSpan plain);
+
 // Compresses frames. One a thread: it owns a zstd context. Level 1 uses a hash table that fits the
 // first-level cache (hash log 13): 15 % faster for 1 % more bytes.
 class FrameEncoder {

@@ -1,7 +1,13 @@
 // What lies in a directory, removed.
 #include "restore/directory_content.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
+
 #include "base/file.h"
+#include "restore/stage_marker.h"
+#include "restore/stage_tree.h"
 
 namespace backup_ext {
 
@@ -18,6 +24,16 @@ void RemoveContent(const std::string& directory, std::string_view kept) {
       RemoveFile(path);
     }
   }
+}
+
+bool HoldsOnlyDirectories(const std::string& directory) {
+  const auto status = StatLink(directory);
+  if (!status || !S_ISDIR(status->st_mode)) return false;
+  const auto entries = ReadDirectory(directory);
+  return entries && std::all_of(entries->begin(), entries->end(), [&](const DirectoryEntry& entry) {
+           return (entry.name == kUnfinishedMarkerName && BaseName(directory) == kStageFolder) ||
+                  HoldsOnlyDirectories(directory + "/" + entry.name);
+         });
 }
 
 }  // namespace backup_ext

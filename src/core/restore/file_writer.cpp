@@ -67,6 +67,21 @@ int64_t MtimeSeconds(const ManifestEntry& entry) {
 FileWriter::FileWriter(Surroundings surroundings)
     : at_(std::move(surroundings)), frames_(*at_.repository, at_.open_packs) {}
 
+// A frame that is there whole, by its digest, is not read.
+ByteSpan FileWriter::BytesOfRun(const ManifestEntry& entry, const PageRun& run, uint64_t offset) {
+  const FrameRef& frame = entry.map.frames[run.frame];
+  const bool is_whole =
+      run.first_unit == 0 && run.units * entry.map.unit_bytes == frame.plain_bytes;
+  if (earlier_ != nullptr && is_whole && frame.plain_bytes <= kFramePlainLimitBytes) {
+    const ByteSpan there = earlier_->ReadIfEqual(offset, frame);
+    if (!there.empty()) {
+      frames_.Skip();
+      return there;
+    }
+  }
+  return UnitsOfRun(entry, run, frames_.Read(frame, at_.packs->Get(frame.pack)));
+}
+
 void FileWriter::CheckedPieces(const ManifestEntry& entry, const Piece& piece) {
   const bool by_content = entry.map.unit_bytes == 1;
   PageCheck pages(entry.path, entry.map.unit_bytes, RulesOf(*at_.record));
@@ -77,8 +92,7 @@ void FileWriter::CheckedPieces(const ManifestEntry& entry, const Piece& piece) {
     if (run.frame >= entry.map.frames.size()) {
       throw Error(ErrorCode::kDamaged, "its page map names no such frame");
     }
-    const FrameRef& frame = entry.map.frames[run.frame];
-    const ByteSpan bytes = UnitsOfRun(entry, run, frames_.Read(frame, at_.packs->Get(frame.pack)));
+    const ByteSpan bytes = BytesOfRun(entry, run, size);
     if (const auto wrong = pages.Update(bytes)) {
       throw Error(ErrorCode::kDamaged, wrong->problem, wrong->detail);
     }
@@ -126,6 +140,51 @@ void FileWriter::ForEachWrittenPiece(const ManifestEntry& entry, const Piece& pi
 }
 
 void FileWriter::Write(const ManifestEntry& entry, const std::string& destination) {
+  if (auto file = at_.tree->OpenEarlierFile(destination)) {
+    Mend(entry, destination, std::move(*file));
+  } else {
+    WriteNew(entry, destination);
+  }
+}
+
+// Small files share a frame, but each has a digest of its own.
+bool FileWriter::IsRight(const ManifestEntry& entry, EarlierFile* file, uint32_t* crc) {
+  if (entry.map.unit_bytes != 1 || entry.file_kind == FileKind::kWal ||
+      entry.size_bytes > kFramePlainLimitBytes || file->size_bytes() != entry.size_bytes) {
+    return false;
+  }
+  const ByteSpan there = file->Read(0, entry.size_bytes);
+  if (there.size() != entry.size_bytes || Xxh3Digest(there) != entry.content) return false;
+  *crc = Crc32cUpdate(*crc, there);
+  at_.progress->bytes_done += entry.size_bytes;
+  return true;
+}
+
+void FileWriter::Mend(const ManifestEntry& entry, const std::string& destination,
+                      FileDescriptor descriptor) {
+  EarlierFile file(std::move(descriptor), at_.tree->FullPath(destination));
+  uint32_t crc = kCrc32cInit;
+  uint64_t size = 0;
+  if (IsRight(entry, &file, &crc)) {
+    size = entry.size_bytes;
+  } else {
+    earlier_ = &file;
+    const ScopeExit done([this] { earlier_ = nullptr; });
+    ForEachWrittenPiece(entry, [&](ByteSpan bytes) {
+      crc = Crc32cUpdate(crc, bytes);
+      file.Put(size, bytes);
+      size += bytes.size();
+    });
+  }
+  if (at_.should_stop()) return;
+  file.Finish(size);
+  at_.tree->SealFile(file.fd(), entry.mode, destination);
+  kept_bytes_ += size - std::min(size, file.written_bytes());
+  at_.manifest->Add(destination, size, MtimeSeconds(entry), Crc32cFinish(crc));
+  at_.progress->files_done += 1;
+}
+
+void FileWriter::WriteNew(const ManifestEntry& entry, const std::string& destination) {
   const FileDescriptor file = at_.tree->CreateFile(destination);
   const std::string full_path = at_.tree->FullPath(destination);
   uint32_t crc = kCrc32cInit;

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "format/manifest.h"
 #include "format/record.h"
+#include "restore/earlier_file.h"
 #include "restore/postgres_manifest.h"
 #include "restore/stage_tree.h"
 #include "store/frame_source.h"
@@ -36,6 +37,7 @@ class FileWriter {
   // `tree` and `manifest` are needed by this alone. Writes the file under `destination` and adds it
   // to the server's manifest. WAL segments are filled up with zeros to their full size. Throws
   // Error(kDamaged) naming file and place.
+  // The file of an earlier stage is written to only where it is wrong.
   void Write(const ManifestEntry& entry, const std::string& destination);
   // The content, of at most `limit_bytes`.
   [[nodiscard]] Bytes Read(const ManifestEntry& entry, uint64_t limit_bytes);
@@ -43,13 +45,22 @@ class FileWriter {
   // `should_stop` says so it may end early.
   using Piece = std::function<void(ByteSpan)>;
   void ForEachWrittenPiece(const ManifestEntry& entry, const Piece& piece);
+  // Of earlier stages' files, what was right.
+  [[nodiscard]] uint64_t kept_bytes() const { return kept_bytes_; }
 
  private:
   void ForEachPiece(const ManifestEntry& entry, const Piece& piece);
   void CheckedPieces(const ManifestEntry& entry, const Piece& piece);
+  [[nodiscard]] ByteSpan BytesOfRun(const ManifestEntry& entry, const PageRun& run,
+                                    uint64_t offset);
+  void WriteNew(const ManifestEntry& entry, const std::string& destination);
+  void Mend(const ManifestEntry& entry, const std::string& destination, FileDescriptor descriptor);
+  [[nodiscard]] bool IsRight(const ManifestEntry& entry, EarlierFile* file, uint32_t* crc);
 
   Surroundings at_;
   FrameSource frames_;
+  EarlierFile* earlier_ = nullptr;  // while Mend() works on it
+  uint64_t kept_bytes_ = 0;
 };
 
 }  // namespace backup_ext

@@ -149,7 +149,7 @@ RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
 
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
                     const RestorePlan& plan, const std::map<uint32_t, std::string>& places,
-                    const OtherRoom& other) {
+                    const std::map<dev_t, uint64_t>& reusable, const OtherRoom& other) {
   struct Need {
     std::string place;
     uint64_t bytes = 0;
@@ -169,7 +169,9 @@ void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
   }
   if (!other.directory.empty()) add(other.directory, other.bytes);
   for (const auto& [device, need] : needs) {
-    const uint64_t free = FreeBytes(need.place);
+    const auto there = reusable.find(device);
+    const uint64_t free =
+        AddChecked(FreeBytes(need.place), there == reusable.end() ? 0 : there->second);
     if (need.bytes <= free) continue;
     throw Error(ErrorCode::kNoSpace,
                 fmt::format("not enough space in \"{}\" to restore backup {}", need.place,

@@ -1,6 +1,8 @@
 // What a restore will write, known before it writes anything.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -56,9 +58,10 @@ struct OtherRoom {
 };
 
 // Throws Error(kNoSpace) with figures unless `directory` and its tablespaces fit. `places`: where
-// those are that do not lie in `<directory>.tablespaces`, by oid.
+// those are that do not lie in `<directory>.tablespaces`, by oid. `reusable`: bytes of each file
+// system (device number) that are in use now and will be written over or given back.
 void CheckFreeSpace(const std::string& directory, const BackupRecord& record,
                     const RestorePlan& plan, const std::map<uint32_t, std::string>& places = {},
-                    const OtherRoom& other = {});
+                    const std::map<dev_t, uint64_t>& reusable = {}, const OtherRoom& other = {});
 
 }  // namespace backup_ext

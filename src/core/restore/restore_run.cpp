@@ -14,15 +14,18 @@
 #include "base/file.h"
 #include "format/names.h"
 #include "restore/configuration.h"
+#include "restore/earlier_stage.h"
 #include "restore/last_steps.h"
 #include "restore/plan.h"
 #include "restore/postgres_manifest.h"
 #include "restore/replayed_tablespaces.h"
+#include "restore/running_server.h"
 #include "restore/shell_quote.h"
 #include "restore/stage_files.h"
 #include "restore/stage_marker.h"
 #include "restore/stage_tree.h"
 #include "restore/sync_tree.h"
+#include "restore/take_over.h"
 #include "restore/target_place.h"
 #include "restore/write_files.h"
 #include "store/hold.h"
@@ -65,16 +68,19 @@ class StagedRestore {
 
   RestorePlan Check() {
     progress_->Enter(Phase::kChecking);
+    earlier_ = FindEarlierStage(tree_.directory(), repository_);
+    if (earlier_) tree_.TakeOver(earlier_->directories);
     CheckPlace();
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     const std::map<uint32_t, std::string> places =
         MappedTablespaces(options_.mapping, plan.tablespace_origins);
-    CheckTablespacePlaces(tree_.directory(), places, options_.forbidden);
+    CheckTablespacePlaces(tree_.directory(), places, options_.forbidden, EarlierDirectories());
     if (options_.media == MediaChoice::kInclude) {
       CheckMediaPlace(places);
       media_ = MakeMediaPlan(repository_, record_, pause_point_);
     }
     CheckFreeSpace(tree_.directory(), record_, plan, places,
+                   earlier_ ? OccupiedBytes(*earlier_, pause_point_) : std::map<dev_t, uint64_t>(),
                    {marker_.media_directory, media_.room_bytes});
     tree_.PlaceMedia(marker_.media_directory);
     tree_.PlaceTablespaces(places);
@@ -85,12 +91,17 @@ class StagedRestore {
   StageResult Run() {
     RestorePlan plan = Check();
     ScopeExit abandon([this] { Abandon(); });
-    Write(std::move(plan));
+    try {
+      Write(std::move(plan));
+    } catch (const Error& error) {
+      throw TellingHowToContinue(error);
+    }
     abandon.Release();
 
     progress_->Enter(Phase::kFinished);
     return {progress_->bytes_done,
             progress_->files_done,
+            kept_bytes_,
             StartCommand(options_, tree_.directory()),
             marker_.socket_directory,
             marker_.media_directory,
@@ -103,7 +114,7 @@ class StagedRestore {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("\"{}\" is not the id of a stage", options_.stage_id));
     }
-    CheckTargetPlace(tree_.directory(), options_.forbidden);
+    CheckTargetPlace(tree_.directory(), options_.forbidden, EarlierDirectories());
     marker_ = {options_.stage_id,
                record_.backup_id,
                tree_.directory(),
@@ -111,6 +122,7 @@ class StagedRestore {
                repository_.identity().created_at,
                StageRole::kStaged,
                {},
+               true,
                {}};
     if (options_.media == MediaChoice::kInclude) {
       marker_.media_directory = options_.media_directory.empty()
@@ -132,13 +144,46 @@ class StagedRestore {
     CheckTargetPlace(marker_.media_directory, forbidden);
   }
 
+  [[nodiscard]] std::vector<std::string> EarlierDirectories() const {
+    return earlier_ ? earlier_->directories : std::vector<std::string>();
+  }
+
+  // From the first write on the stage is known as this one, unfinished; until it is finished, all
+  // places of the earlier one are known too.
+  void BeginStage(const RestorePlan& plan, const std::optional<FileOwner>& owner) {
+    tree_.Claim(plan.tablespaces, owner);
+    StageMarker marker = marker_;
+    if (earlier_) {
+      CheckNotRunning(tree_.directory(), fmt::format("restore into \"{}\"", tree_.directory()));
+      for (const std::string& place : earlier_->tablespaces) {
+        if (std::ranges::find(marker.tablespaces, place) == marker.tablespaces.end()) {
+          marker.tablespaces.push_back(place);
+        }
+      }
+    }
+    tree_.WriteMarkers(EncodeStageMarker(marker));
+    is_begun_ = true;
+    if (earlier_) TakeOverStage(repository_, record_, plan, tree_, *earlier_, pause_point_);
+  }
+
+  [[nodiscard]] Error TellingHowToContinue(const Error& error) const {
+    if (!earlier_ || !is_begun_) return error;
+    const char* const which = error.code() == ErrorCode::kDamaged ? "another backup " : "";
+    Error explained(
+        error.code(), error.message(), error.detail(),
+        fmt::format("{}{}The stage is not finished: restore {}into \"{}\" again to "
+                    "continue it, or remove it.",
+                    error.hint(), error.hint().empty() ? "" : " ", which, tree_.directory()));
+    explained.set_sql_state(error.sql_state());
+    return explained;
+  }
+
   void Write(RestorePlan plan) {
     progress_->Enter(Phase::kWriting);
     progress_->bytes_total = plan.bytes + media_.bytes;
     progress_->files_total = plan.files + media_.files;
     const std::optional<FileOwner> owner = OwnerToGive(plan);
-    tree_.Claim(plan.tablespaces, owner);
-    WriteMarkers(tree_, marker_);
+    BeginStage(plan, owner);
     MakeSocketDirectory(tree_, marker_, owner);
     socket_made_ = true;
     MakeFixedDirectories(tree_, record_);
@@ -150,10 +195,13 @@ class StagedRestore {
     CapturedFiles captured =
         WriteFiles({&repository_, &record_, &plan, &tree_, &manifest, folder, threads_}, progress_,
                    pause_point_);
+    kept_bytes_ = captured.kept_bytes;
     CheckControlFile(captured.control_file, record_);
     DetachTablespaces(&plan);
     WriteArchiveStatus(tree_, plan.wal);
     WriteConfiguration(tree_, record_, folder, &captured, &manifest);
+    marker_.building = false;
+    tree_.WriteMarkers(EncodeStageMarker(marker_));
     WriteStageFiles(tree_, record_, plan, marker_, options_.port, captured, &manifest);
     manifest.Add("global/pg_control", AsText(captured.control_file));
     manifest.Finish();
@@ -177,9 +225,7 @@ class StagedRestore {
     const ReplayedTablespaces replayed =
         DetachReplayedTablespaces(tree_, record_, plan->wal, pause_point_);
     plan->has_in_place_tablespace |= replayed.has_in_place;
-    if (tree_.AddTablespaces(replayed.linked)) {
-      tree_.WriteTablespacesMarkers(EncodeStageMarker(marker_));
-    }
+    (void)tree_.AddTablespaces(replayed.linked);  // their markers come with the last ones
   }
 
   void Abandon() {
@@ -197,6 +243,9 @@ class StagedRestore {
   const std::function<void()>& pause_point_;
   StageTree tree_;
   StageMarker marker_;
+  std::optional<EarlierStage> earlier_;
+  bool is_begun_ = false;
+  uint64_t kept_bytes_ = 0;
   MediaPlan media_;
   MediaResult written_media_;
   bool socket_made_ = false;

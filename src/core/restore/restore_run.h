@@ -1,8 +1,9 @@
-// A staged restore: store -> a new directory beside the running server.
+// A staged restore: store -> a new directory beside the running server, or one that holds an
+// earlier stage, of which is kept what is right.
 //
-// hold -> plan -> free space -> files on the pool, checked while written -> WAL, without the
-// origin's tablespace locations -> recovery settings and the guards -> backup_manifest ->
-// pg_control last -> fsync -> the stage is ready.
+// hold -> plan -> free space -> an earlier stage is taken over -> files on the pool, checked while
+// written -> WAL, without the origin's tablespace locations -> recovery settings and the guards ->
+// backup_manifest -> pg_control last -> fsync -> the stage is ready.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,9 @@ enum class MediaChoice {
 
 struct StageOptions {
   std::string stage_id;
-  // Becomes the data directory of the copy. Made with its missing last part; must be empty or
-  // missing. Tablespaces go to `<directory>.tablespaces/<oid>`, under the same rule.
+  // Becomes the data directory of the copy. Made with its missing last part; must be empty, missing
+  // or an earlier stage (earlier_stage.h), ready or interrupted. Tablespaces go to
+  // `<directory>.tablespaces/<oid>`, under the same rule.
   std::string directory;
   // Tablespaces that shall lie elsewhere, each under the same rule.
   TablespaceMapping mapping;
@@ -47,6 +49,7 @@ struct StageOptions {
 struct StageResult {
   uint64_t bytes = 0;
   uint64_t files = 0;
+  uint64_t kept_bytes = 0;  // of `bytes`, those of an earlier stage that were right
   std::string start_command;
   // For `psql -h`: where the socket of the copy will be.
   std::string socket_directory;
@@ -59,11 +62,12 @@ struct StageResult {
 void CheckStage(const Repository& repository, const BackupRecord& record,
                 const StageOptions& options, const std::function<void()>& pause_point);
 
-// Throws Error: kAlreadyExists (directory not empty), kNoSpace (with figures, before anything is
-// written), kInvalidArgument (forbidden place),
+// Throws what FindEarlierStage() throws, and Error: kAlreadyExists (directory not empty), kNoSpace
+// (with figures, before anything is written), kInvalidArgument (forbidden place),
 // kNotFound (media of a backup that holds none), kDamaged (naming backup, file and place). After an
 // error, and after an exception of `pause_point` (called about every 100 ms), everything that it
-// wrote is removed again.
+// wrote is removed again; an earlier stage that it began to change is left without pg_control, and
+// the error's hint tells how to continue.
 [[nodiscard]] StageResult RestoreToStage(const Repository& repository, const BackupRecord& record,
                                          const StageOptions& options, Progress* progress,
                                          const std::function<void()>& pause_point);

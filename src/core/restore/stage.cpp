@@ -68,10 +68,17 @@ bool BuilderLives(const Stage& stage) {
          ProcessStartTime(stage.builder_pid) == stage.builder_started_at;
 }
 
+// The directory was restored into once more.
+bool WasReplaced(const Stage& stage) {
+  const auto marker = ReadStageMarker(stage.directory);
+  return marker && marker->role == StageRole::kStaged && marker->directory == stage.directory &&
+         marker->stage_id != stage.stage_id;
+}
+
 // Once it has become the server, its place holds what it replaced.
-std::string StateOfReady(const std::string& directory) {
-  if (!StatLink(directory)) return "missing";
-  const auto marker = ReadStageMarker(directory);
+std::string StateOfReady(const Stage& stage) {
+  if (!StatLink(stage.directory) || WasReplaced(stage)) return "missing";
+  const auto marker = ReadStageMarker(stage.directory);
   return marker && marker->role == StageRole::kReplaced ? "activated" : "ready";
 }
 
@@ -92,18 +99,8 @@ std::optional<Stage> ReadStage(const std::string& staging_directory, const std::
   }
   stage.stage_id = stage_id;
   if (stage.state == "building" && !BuilderLives(stage)) stage.state = "failed";
-  if (stage.state == "ready") stage.state = StateOfReady(stage.directory);
+  if (stage.state == "ready") stage.state = StateOfReady(stage);
   return stage;
-}
-
-// A builder that died before it wrote the marker leaves directories and nothing in them.
-bool HoldsOnlyDirectories(const std::string& directory) {
-  const auto status = StatLink(directory);
-  if (!status || !S_ISDIR(status->st_mode)) return false;
-  const auto entries = ReadDirectory(directory);
-  return entries && std::all_of(entries->begin(), entries->end(), [&](const DirectoryEntry& entry) {
-           return HoldsOnlyDirectories(directory + "/" + entry.name);
-         });
 }
 
 // Somebody who makes the stage a server may move its directory; the links in it still lead to the
@@ -150,8 +147,8 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
 std::string MediaOfStage(const std::string& directory, const std::optional<StageMarker>& marker,
                          const Stage& stage) {
   if (stage.state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
-  if (marker && !marker->media_directory.empty()) return marker->media_directory;
-  return MediaDirectory(directory);
+  // Without a marker: its builder died early.
+  return marker ? marker->media_directory : MediaDirectory(directory);
 }
 
 // The directory itself may be one that only root can make: it goes where that is allowed.
@@ -161,6 +158,11 @@ void EmptyMarkedTree(const std::string& directory, std::string_view stage_id) {
   RemoveContent(directory, kStageFolder);
   RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
   if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
+}
+
+void RemoveDescription(const std::string& staging_directory, std::string_view stage_id) {
+  RemoveFile(DescriptionPath(staging_directory, stage_id));
+  SyncDirectory(staging_directory);
 }
 
 }  // namespace
@@ -205,6 +207,15 @@ std::vector<Stage> ListStages(const std::string& staging_directory) {
   return stages;
 }
 
+void ForgetReplacedStages(const std::string& staging_directory, const Stage& stage) {
+  for (const Stage& other : ListStages(staging_directory)) {
+    if (other.stage_id == stage.stage_id || other.state == "building") continue;
+    if (other.directory == stage.directory && WasReplaced(other)) {
+      RemoveDescription(staging_directory, other.stage_id);
+    }
+  }
+}
+
 Stage FindStage(const std::string& staging_directory, std::string_view stage_id) {
   if (!IsStageId(stage_id)) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -231,6 +242,10 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   const std::string directory =
       CleanDirectoryPath(stage.directory.empty() ? fmt::format("{}/{}", staging_directory, stage_id)
                                                  : stage.directory);
+  if (WasReplaced(stage)) {
+    RemoveDescription(staging_directory, stage_id);
+    return;
+  }
   CheckNotRunning(directory, fmt::format("discard stage {}", stage_id));
   CheckNotMoved(directory, stage_id);
   // Both before the first is touched: a discard that is refused removes nothing.
@@ -249,8 +264,7 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   if (!media.empty()) EmptyMarkedTree(media, stage_id);
   if (has_short_socket) RemoveTree(short_socket);
   RemoveMarkedTree(directory, stage_id);
-  RemoveFile(DescriptionPath(staging_directory, stage_id));
-  SyncDirectory(staging_directory);
+  RemoveDescription(staging_directory, stage_id);
 }
 
 }  // namespace backup_ext

@@ -33,12 +33,6 @@ void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
 
 }  // namespace
 
-void WriteMarkers(const StageTree& tree, const StageMarker& marker) {
-  const std::string text = EncodeStageMarker(marker);
-  tree.WriteSmallFile(InStageFolder("stage.json"), text, 0600);
-  tree.WriteTablespacesMarkers(text);
-}
-
 void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record) {
   tree.MakeDirectory("pg_wal", 0700);
   tree.MakeDirectory("pg_wal/archive_status", 0700);

@@ -12,9 +12,6 @@
 
 namespace backup_ext {
 
-// Right after Claim(): from then on a crash leaves something that is known to be a stage.
-void WriteMarkers(const StageTree& tree, const StageMarker& marker);
-
 // Directories that every cluster must have, whatever the manifest says.
 void MakeFixedDirectories(const StageTree& tree, const BackupRecord& record);
 

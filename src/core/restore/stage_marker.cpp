@@ -30,6 +30,7 @@ std::string EncodeStageMarker(const StageMarker& marker) {
                                {"tablespaces", tablespaces},
                                {"media_directory", PathToText(marker.media_directory)},
                                {"repository_created_at", marker.repository_created_at},
+                               {"building", marker.building},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
   return json.dump(2) + "\n";
 }
@@ -55,6 +56,7 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
     marker.socket_directory = PathFromText(json.at("socket_directory").get<std::string>());
     marker.repository_created_at = json.at("repository_created_at");
     if (json.at("role") == kReplaced) marker.role = StageRole::kReplaced;
+    marker.building = json.value("building", false);
     marker.media_directory = PathFromText(json.value("media_directory", std::string()));
     for (const auto& place : json.at("tablespaces")) {
       marker.tablespaces.push_back(PathFromText(place.get<std::string>()));

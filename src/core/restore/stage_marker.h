@@ -28,8 +28,12 @@ struct StageMarker {
   Microseconds repository_created_at = 0;
   StageRole role = StageRole::kStaged;
   std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
+  bool building = false;                 // not finished: no server can start on it
   std::string media_directory;           // empty: without media
 };
+
+// What a marker is called while it is written; it is then renamed.
+inline constexpr std::string_view kUnfinishedMarkerName = "stage.json.new";
 
 // `<directory>/backup_ext_stage/stage.json`
 [[nodiscard]] std::string StageMarkerPath(const std::string& directory);

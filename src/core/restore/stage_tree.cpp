@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "format/manifest.h"
 #include "restore/directory_content.h"
+#include "restore/stage_marker.h"
 #include "restore/target_place.h"
 
 namespace backup_ext {
@@ -85,7 +87,8 @@ void StageTree::TakeTop(Top* top) const {
   if (!top->fd.valid() || fstat(top->fd.get(), &status) != 0) {
     throw SystemError(fmt::format("open directory \"{}\"", top->path), errno);
   }
-  if (!top->made) {
+  const bool is_earlier = !top->made && IsEarlier(top->path);
+  if (!top->made && !is_earlier) {
     const auto entries = ReadDirectory(top->path);
     if (!entries || !entries->empty()) {
       throw Error(ErrorCode::kAlreadyExists,
@@ -94,19 +97,47 @@ void StageTree::TakeTop(Top* top) const {
     }
     top->old_mode = status.st_mode & 07777;
   }
-  // The one step of which two restores cannot both be the winner.
-  if (mkdirat(top->fd.get(), std::string(kStageFolder).c_str(), 0700) != 0) {
-    if (errno != EEXIST) {
-      throw SystemError(fmt::format("create directory \"{}/{}\"", top->path, kStageFolder), errno);
-    }
-    top->made = top->claimed = false;
-    throw Error(ErrorCode::kAlreadyExists, fmt::format("directory \"{}\" is not empty", top->path),
-                "Another restore into it is running.");
+  // While it is filled nobody else has business in it.
+  if (is_earlier && status.st_uid != geteuid() &&
+      fchown(top->fd.get(), geteuid(), getegid()) != 0) {
+    throw SystemError(fmt::format("change owner of \"{}\"", top->path), errno);
   }
+  LockFolder(top);
   top->claimed = true;
   if (fchmod(top->fd.get(), 0700) != 0) {
     throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);
   }
+}
+
+// Of two restores one alone gets past this: into a new directory by mkdir(), into a stage by the
+// lock.
+void StageTree::LockFolder(Top* top) const {
+  const std::string name(kStageFolder);
+  const bool made = mkdirat(top->fd.get(), name.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) {
+    throw SystemError(fmt::format("create directory \"{}/{}\"", top->path, kStageFolder), errno);
+  }
+  bool is_ours = made || IsEarlier(top->path);
+  if (is_ours) {
+    top->folder = OpenAt(top->fd.get(), name, O_RDONLY | O_DIRECTORY);
+    if (!top->folder.valid()) {
+      throw SystemError(fmt::format("open directory \"{}/{}\"", top->path, kStageFolder), errno);
+    }
+    // A file system that cannot lock a directory does without.
+    is_ours = flock(top->folder.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+  }
+  if (is_ours) return;
+  top->made = top->claimed = false;
+  throw Error(ErrorCode::kAlreadyExists, fmt::format("directory \"{}\" is not empty", top->path),
+              "Another restore into it is running.");
+}
+
+void StageTree::TakeOver(std::vector<std::string> directories) {
+  earlier_ = std::move(directories);
+}
+
+bool StageTree::IsEarlier(const std::string& path) const {
+  return std::ranges::find(earlier_, path) != earlier_.end();
 }
 
 void StageTree::Claim(const std::set<uint32_t>& tablespaces, std::optional<FileOwner> owner) {
@@ -167,7 +198,8 @@ void StageTree::MakeTablespace(uint32_t oid) {
   }
   const std::string name = std::to_string(oid);
   const std::string path = tablespaces_top_.path + "/" + name;
-  if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0) {
+  if (mkdirat(tablespaces_top_.fd.get(), name.c_str(), 0700) != 0 &&
+      !(errno == EEXIST && IsEarlier(tablespaces_top_.path))) {
     throw SystemError(fmt::format("create directory \"{}\"", path), errno);
   }
   FileDescriptor fd = OpenAt(tablespaces_top_.fd.get(), name, O_RDONLY | O_DIRECTORY);
@@ -194,6 +226,7 @@ void StageTree::AbandonTop(Top* top) const {
 }
 
 void StageTree::Abandon() noexcept {
+  if (is_taken_over()) return;
   for (Top* top : Tops()) {
     try {
       AbandonTop(top);
@@ -262,6 +295,23 @@ FileDescriptor StageTree::CreateFile(const std::string& path) const {
     throw Error(ErrorCode::kDamaged, fmt::format("file \"{}\" is listed twice", path));
   }
   throw SystemError(fmt::format("create file \"{}\"", FullPath(path)), errno);
+}
+
+std::optional<FileDescriptor> StageTree::OpenEarlierFile(const std::string& path) const {
+  if (!is_taken_over()) return std::nullopt;
+  std::string name;
+  const FileDescriptor parent = OpenParent(path, &name);
+  FileDescriptor file = OpenAt(parent.get(), name, O_RDWR | O_NONBLOCK);
+  if (!file.valid() && errno == ENOENT) return std::nullopt;
+  struct stat status {};
+  if (file.valid() && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+      status.st_nlink == 1) {
+    return file;
+  }
+  if (unlinkat(parent.get(), name.c_str(), 0) != 0) {
+    throw SystemError(fmt::format("remove file \"{}\"", FullPath(path)), errno);
+  }
+  return std::nullopt;
 }
 
 void StageTree::SealFile(int fd, uint32_t mode, const std::string& path) const {
@@ -342,22 +392,28 @@ FileDescriptor StageTree::OpenDirectory(const std::string& path) const {
   return OpenBelow(root, rest, FullPath(path));
 }
 
-void StageTree::WriteTablespacesMarkers(std::string_view content) const {
+void StageTree::WriteMarkers(std::string_view content) const {
   for (const Top* top : Tops()) {
-    if (top != &main_ && top->claimed) WriteMarkerIn(*top, content);
+    if (top->claimed) WriteMarkerIn(*top, content);
   }
 }
 
 void StageTree::WriteMarkerIn(const Top& top, std::string_view content) const {
   const std::string path = fmt::format("{}/{}/stage.json", top.path, kStageFolder);
-  const FileDescriptor folder = OpenBelow(top.fd.get(), kStageFolder, ParentDirectory(path));
-  const FileDescriptor file(openat(folder.get(), "stage.json",
+  const std::string unfinished(kUnfinishedMarkerName);
+  const int folder = top.folder.get();
+  (void)unlinkat(folder, unfinished.c_str(), 0);
+  const FileDescriptor file(openat(folder, unfinished.c_str(),
                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid() && errno == EEXIST) return;
   if (!file.valid()) throw SystemError(fmt::format("create file \"{}\"", path), errno);
   WriteAll(file.get(), AsBytes(content), path);
-  GiveAway(folder.get(), path);
+  GiveAway(folder, path);
   GiveAway(file.get(), path);
+  SyncFile(file.get(), path);
+  if (renameat(folder, unfinished.c_str(), folder, "stage.json") != 0) {
+    throw SystemError(fmt::format("write file \"{}\"", path), errno);
+  }
+  SyncDirectory(ParentDirectory(path));
 }
 
 }  // namespace backup_ext

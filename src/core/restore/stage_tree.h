@@ -37,11 +37,16 @@ class StageTree {
   // Before Claim(): tablespaces that shall lie elsewhere than in `<directory>.tablespaces`, each in
   // a directory that is empty or missing.
   void PlaceTablespaces(std::map<uint32_t, std::string> places);
+  // Before Claim(): directories of an earlier stage, which are taken as they are. In such a tree
+  // OpenEarlierFile() finds what is there, and Abandon() removes nothing.
+  void TakeOver(std::vector<std::string> directories);
+  [[nodiscard]] bool is_taken_over() const { return !earlier_.empty(); }
   // Before Claim(): media are restored too, into this directory, which is empty or missing.
   void PlaceMedia(std::string directory) { media_.path = std::move(directory); }
   // Makes both directories (mode 0700) or takes them when they are empty. The folder
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,
-  // with Error(kAlreadyExists). `owner`: who everything shall belong to; only root can give away.
+  // with Error(kAlreadyExists), and so does any other while the folder is locked (flock(2), by this
+  // object until its end). `owner`: who everything shall belong to; only root can give away.
   void Claim(const std::set<uint32_t>& tablespaces, std::optional<FileOwner> owner);
   // More tablespaces, once the WAL has told of them; those that are known are passed over. True
   // when the first of them made or took `<directory>.tablespaces`. As Claim() otherwise.
@@ -50,9 +55,12 @@ class StageTree {
   // the mode that it had. Never touches a directory that it did not claim. Does not throw.
   void Abandon() noexcept;
 
-  // Any thread may call these three. A missing parent is made, mode 0700.
+  // Any thread may call these four. A missing parent is made, mode 0700.
   // Throws Error(kDamaged) when there is something of that name already: paths are unique.
   [[nodiscard]] FileDescriptor CreateFile(const std::string& path) const;
+  // The file of an earlier stage, to read and write; nothing when there is none. What cannot be
+  // written over (a link, a file with several names or that we must not open) is removed.
+  [[nodiscard]] std::optional<FileDescriptor> OpenEarlierFile(const std::string& path) const;
   // Permission bits, without setuid, setgid, sticky and anything for others; the owner.
   void SealFile(int fd, uint32_t mode, const std::string& path) const;
   // One that is there already is fine: its mode is set.
@@ -68,9 +76,10 @@ class StageTree {
   // The mode and the owner of the top directories, last: until then only we can look inside.
   void OpenToOwner(uint32_t mode) const;
 
-  // `backup_ext_stage/stage.json` in `<directory>.tablespaces` and in each tablespace that was
-  // placed elsewhere, unless it is there already.
-  void WriteTablespacesMarkers(std::string_view content) const;
+  // `backup_ext_stage/stage.json`, durably, in every directory that was claimed: in the stage, in
+  // `<directory>.tablespaces` and in each tablespace that was placed elsewhere. An older one is
+  // replaced in one step.
+  void WriteMarkers(std::string_view content) const;
 
   // "" is the data directory itself.
   [[nodiscard]] FileDescriptor OpenDirectory(const std::string& path) const;
@@ -96,6 +105,7 @@ class StageTree {
   struct Top {
     std::string path;
     FileDescriptor fd;
+    FileDescriptor folder;  // `backup_ext_stage`, locked
     bool made = false;      // by us
     bool claimed = false;   // empty, and ours since
     uint32_t old_mode = 0;  // when it was there before
@@ -103,6 +113,8 @@ class StageTree {
   [[nodiscard]] std::vector<Top*> Tops();
   [[nodiscard]] std::vector<const Top*> Tops() const;
   void TakeTop(Top* top) const;
+  void LockFolder(Top* top) const;
+  [[nodiscard]] bool IsEarlier(const std::string& path) const;
   void WriteMarkerIn(const Top& top, std::string_view content) const;
   void MakeTablespace(uint32_t oid);
   void AbandonTop(Top* top) const;
@@ -114,6 +126,7 @@ class StageTree {
   std::string directory_;
   Top main_;
   Top tablespaces_top_;
+  std::vector<std::string> earlier_;
   Top media_;  // without a path: none
   std::map<uint32_t, std::string> places_;
   std::map<uint32_t, Top> placed_;

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -28,7 +29,13 @@ void SyncFileAt(int directory, const std::string& name, const std::string& path)
   } while (fd < 0 && errno == EINTR);
   const FileDescriptor file(fd);
   if (!file.valid()) throw SystemError(fmt::format("open file \"{}\"", path), errno);
-  SyncFile(file.get(), path);
+  try {
+    SyncFile(file.get(), path);
+  } catch (const Error&) {
+    // The kernel forgets what it could not write: nobody must take this file for a right one.
+    (void)unlinkat(directory, name.c_str(), 0);
+    throw;
+  }
 }
 
 class Syncing {

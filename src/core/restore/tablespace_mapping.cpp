@@ -89,7 +89,8 @@ TablespaceMapping ParseTablespaceMap(std::string_view json) {
 
 void CheckTablespacePlaces(const std::string& directory,
                            const std::map<uint32_t, std::string>& places,
-                           const std::vector<std::string>& forbidden) {
+                           const std::vector<std::string>& forbidden,
+                           const std::vector<std::string>& earlier) {
   for (const auto& [oid, place] : places) {
     std::vector<std::string> all = forbidden;
     all.push_back(directory);
@@ -97,7 +98,7 @@ void CheckTablespacePlaces(const std::string& directory,
     for (const auto& [other_oid, other] : places) {
       if (other_oid != oid) all.push_back(other);
     }
-    CheckTargetPlace(place, all);
+    CheckTargetPlace(place, all, earlier);
   }
 }
 

@@ -27,9 +27,10 @@ void AddTablespaceMapping(std::string_view text, TablespaceMapping* mapping);
 [[nodiscard]] TablespaceMapping ParseTablespaceMap(std::string_view json);
 
 // Each place must be one that a restore into `directory` may write to: CheckTargetPlace(), neither
-// in `directory`, nor in its `.tablespaces`, nor in another place.
+// in `directory`, nor in its `.tablespaces`, nor in another place. `earlier` as there.
 void CheckTablespacePlaces(const std::string& directory,
                            const std::map<uint32_t, std::string>& places,
-                           const std::vector<std::string>& forbidden);
+                           const std::vector<std::string>& forbidden,
+                           const std::vector<std::string>& earlier = {});
 
 }  // namespace backup_ext

@@ -106,7 +106,8 @@ std::string TablespacesDirectory(const std::string& directory) {
 
 std::string MediaDirectory(const std::string& directory) { return directory + ".media"; }
 
-void CheckTargetPlace(const std::string& directory, const std::vector<std::string>& forbidden) {
+void CheckTargetPlace(const std::string& directory, const std::vector<std::string>& forbidden,
+                      const std::vector<std::string>& earlier) {
   const auto parent = StatFile(ParentDirectory(directory));
   if (!parent || !S_ISDIR(parent->st_mode)) {
     throw Error(
@@ -117,7 +118,7 @@ void CheckTargetPlace(const std::string& directory, const std::vector<std::strin
   for (const std::string& place : {directory, TablespacesDirectory(directory)}) {
     CheckNotInDataDirectory(place);
     for (const std::string& other : forbidden) CheckForbidden(place, other);
-    CheckEmpty(place);
+    if (std::ranges::find(earlier, place) == earlier.end()) CheckEmpty(place);
   }
   // The parent of a mount point may be closed to us.
   CheckWritable(StatFile(directory) ? directory : ParentDirectory(directory));

@@ -46,6 +46,7 @@ class Writing {
                      });
     PostBatch();
     while (!pool_.DrainFor(kPollMs)) pause_point_();
+    for (const auto& writer : writers_) captured_.kept_bytes += writer->kept_bytes();
     return std::move(captured_);
   }
 

@@ -1,6 +1,7 @@
 // The step of a restore that takes the time: every file of the manifest, on a pool of threads.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct CapturedFiles {
   Bytes postgresql_conf;
   uint32_t postgresql_conf_mode = 0600;
   std::vector<OutsideFile> outside;
+  uint64_t kept_bytes = 0;  // of an earlier stage, what was right
 };
 
 struct WriteFilesRequest {

@@ -242,6 +242,8 @@ ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
   return in_hand->plain;
 }
 
+void FrameSource::Skip() { ++state_->clock; }
+
 uint64_t FrameSource::frames_decoded() const { return state_->decoded; }
 
 }  // namespace backup_ext

@@ -35,6 +35,9 @@ class FrameSource {
   // that is missing or not the right one is not looked for again.
   [[nodiscard]] ByteSpan Read(const FrameRef& frame, const PackId& pack);
 
+  // Instead of Read(): the frame of the next run is not needed.
+  void Skip();
+
   // How many frames were decompressed so far.
   [[nodiscard]] uint64_t frames_decoded() const;
 
