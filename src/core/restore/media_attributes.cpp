@@ -56,7 +56,12 @@ void MediaAttributes::Apply(int fd, const ManifestEntry& entry, const std::strin
   SetAttributes(fd, entry, AttributesOf::kSystem, path);
   uint32_t mode = entry.mode & kModeMask;
   // A repository must not be a way to run programs as somebody else.
-  if (entry.kind == EntryKind::kFile && (!is_given || entry.uid != getuid())) mode &= ~kSetIdBits;
+  const bool loses_bits = entry.kind == EntryKind::kFile && (mode & kSetIdBits) != 0 &&
+                          (!is_given || entry.uid != getuid());
+  if (loses_bits) {
+    mode &= ~kSetIdBits;
+    ++attributes_lost_;
+  }
   if (fchmod(fd, mode) != 0) {
     throw SystemError(fmt::format("set permissions of \"{}\"", path), errno);
   }

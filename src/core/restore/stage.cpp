@@ -147,8 +147,8 @@ void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
 std::string MediaOfStage(const std::string& directory, const std::optional<StageMarker>& marker,
                          const Stage& stage) {
   if (stage.state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
-  if (marker && !marker->media_directory.empty()) return marker->media_directory;
-  return MediaDirectory(directory);
+  // Without a marker: its builder died early.
+  return marker ? marker->media_directory : MediaDirectory(directory);
 }
 
 // The directory itself may be one that only root can make: it goes where that is allowed.

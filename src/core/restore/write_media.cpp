@@ -291,7 +291,7 @@ std::string DescribeLosses(const MediaResult& result) {
         result.owners_lost);
   }
   if (result.attributes_lost > 0) {
-    text += fmt::format("{}{} extended attributes of media could not be set",
+    text += fmt::format("{}{} extended attributes, setuid or setgid bits of media could not be set",
                         text.empty() ? "" : "; ", result.attributes_lost);
   }
   return text;

@@ -270,6 +270,20 @@ TEST(Manifest, WriterRefusesWhatNoReaderTakes) {
          entry.map = File("b", 10).map;
          w->Add(entry);
        }},
+      {"symbolic link to nothing",
+       [](auto* w) { w->Add(Entry(EntryKind::kSymbolicLink, "media/1/a")); }},
+      {"hard link to what does not come before it",
+       [](auto* w) {
+         ManifestEntry link = Entry(EntryKind::kHardLink, "media/1/a");
+         link.link_target = "media/1/b";
+         w->Add(link);
+       }},
+      {"hard link to what does not come before it",
+       [](auto* w) {
+         ManifestEntry link = Entry(EntryKind::kHardLink, "media/1/a");
+         link.link_target = "../a";
+         w->Add(link);
+       }},
       {"removal in the first section", [](auto* w) { w->Add(Entry(EntryKind::kRemoved, "b")); }},
       {"tablespace elsewhere", [](auto* w) { w->Add(Entry(EntryKind::kTablespaceLink, "base")); }},
       {"third section", [](auto* w) { w->BeginSecondSection(), w->BeginSecondSection(); }},
