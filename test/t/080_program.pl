@@ -158,9 +158,11 @@ my $locker = IPC::Run::start(\@locker, '<', \$locker_input, '>', \$locker_output
 IPC::Run::pump($locker) until $locker_output =~ /locked/;
 mkdir("$base/empty") or die;
 chmod(0700, "$base/empty");
+mkdir("$base/full") or die;
+append_to_file("$base/full/file", 'x');
 my @cases = (
 	[ 1, 'no such backup', $repository, [ 'show', '20000101-000000-00000000' ], '42704', qr/does not exist|no backup/i ],
-	[ 1, 'directory that is not empty', $repository, [ 'restore', 'latest', "$base/restored" ], '58P02', qr/is not empty/ ],
+	[ 1, 'directory that is not empty', $repository, [ 'restore', 'latest', "$base/full" ], '58P02', qr/is not empty/ ],
 	[ 2, 'no command', $repository, [], '22023', qr/subcommand is required/ ],
 	[ 2, 'no such command', $repository, ['destroy'], '22023', qr/./ ],
 	[ 2, 'no such option', $repository, [ 'list', '--all' ], '22023', qr/--all/ ],

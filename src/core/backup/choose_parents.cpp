@@ -1,8 +1,8 @@
 // Chooses what the next backup may refer to.
 #include "backup/choose_parents.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <set>
 #include <utility>

@@ -44,8 +44,9 @@ bool IsInclude(std::string_view name) {
   return name == "include" || name == "include_if_exists" || name == "include_dir";
 }
 
-// Places on the origin, what only its command line or its build can say, and directives.
-constexpr std::array<std::string_view, 47> kNotGenerated = {"data_directory",
+// Places on the origin, what only its command line or its build can say, and directives. `ssl`
+// would keep a server from starting that has not got the certificate.
+constexpr std::array<std::string_view, 48> kNotGenerated = {"data_directory",
                                                             "config_file",
                                                             "hba_file",
                                                             "ident_file",
@@ -55,6 +56,7 @@ constexpr std::array<std::string_view, 47> kNotGenerated = {"data_directory",
                                                             "unix_socket_group",
                                                             "unix_socket_permissions",
                                                             "log_directory",
+                                                            "ssl",
                                                             "ssl_cert_file",
                                                             "ssl_key_file",
                                                             "ssl_ca_file",

@@ -32,8 +32,9 @@ struct WriteMediaRequest {
 // What could not be kept of attributes: only root may give files away.
 struct MediaResult {
   uint64_t files = 0;
-  uint64_t owners_lost = 0;      // entries that belong to whoever restores
-  uint64_t attributes_lost = 0;  // extended attributes, setuid and setgid bits that could not be set
+  uint64_t owners_lost = 0;  // entries that belong to whoever restores
+  uint64_t attributes_lost =
+      0;  // extended attributes, setuid and setgid bits that could not be set
 };
 
 // `N files belong to ...` for a person; empty when nothing was lost.
