@@ -160,7 +160,8 @@ TEST_F(RestoreTest, GuardsEndTheSettings) {
   const StageResult result = Restore();
   const std::string conf = ReadText(InStage("postgresql.auto.conf"));
   EXPECT_THAT(conf, HasSubstr("work_mem = '8MB'\n"));
-  EXPECT_THAT(conf, Not(HasSubstr("1111")));
+  EXPECT_THAT(conf, Not(HasSubstr("port = 1111")));
+  EXPECT_THAT(conf, Not(HasSubstr("port = '1111'")));
   EXPECT_THAT(conf, HasSubstr("port = '5544'\n"));
   EXPECT_THAT(conf, HasSubstr("listen_addresses = ''\n"));
   EXPECT_THAT(conf, HasSubstr("hba_file = '" + stage_ + "/backup_ext_stage/pg_hba.conf'\n"));
