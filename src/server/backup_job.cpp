@@ -204,13 +204,15 @@ void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& reposito
 }
 
 void LogEnd(const BackupRecord& record) {
+  const std::string media = HasMedia(record) ? fmt::format(" media {} bytes in {} files,",
+                                                           record.media_bytes, MediaFiles(record))
+                                             : std::string();
   LogRunEnd(
       "backup", record.backup_id, "finished",
       fmt::format(
-          "{}, database {} bytes in {} files, media {} bytes in {} files, stored {} bytes, WAL {} "
-          "to {}, {:.1f} s",
-          record.kind, record.database_bytes, record.files, record.media_bytes, MediaFiles(record),
-          record.stored_bytes, FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
+          "{}, database {} bytes in {} files,{} stored {} bytes, WAL {} to {}, {:.1f} s",
+          record.kind, record.database_bytes, record.files, media, record.stored_bytes,
+          FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
           static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
 

@@ -199,7 +199,7 @@ ok(!-e "$base/x", 'nothing was written');
 	local $ENV{BACKUP_EXT_REPOSITORY} = $repository;
 	is(program_json(undef, 0, 'list')->{repository}, $repository, 'the repository from the environment');
 }
-($code, $output, $error) = program($repository, 'restore', 'latest', "$base/full");
+($code, $output, $error) = program($repository, 'restore', 'latest', "$base/as_text");
 is($code, 0, 'restore as text');
 like($output, qr/^Restored backup \Q$newer\E into/, 'restore as text: what was done');
 

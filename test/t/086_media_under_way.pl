@@ -95,7 +95,7 @@ my $restore = "SELECT backup_stage_restore('latest', safety_backup => false, inc
 foreach my $way (ways_to_cancel())
 {
 	my $what = "writing media files, $way->{name}";
-	my ($held, $pid) = hold_in_phase($node, waiting_call($restore, $way), 'writing media files', 20);
+	my ($held, $pid) = hold_in_phase($node, waiting_call($restore, $way), 'writing media files');
 	cancel($node, $way, $held, $pid, $what);
 	is_unchanged($node, $before, $what);
 	is_deeply([ glob($node->data_dir . '.staged/*') ], [], "$what: nothing is left");
