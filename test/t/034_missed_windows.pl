@@ -13,7 +13,7 @@ my $node = BackupExtTest::new_node('main', no_start => 1,
 		checkpoint_completion_target => '0',
 		timezone => 'UTC',
 		autovacuum => 'off',
-		'backup_ext.enabled' => 'on',
+		'backup_ext.enabled' => 'off',
 		'backup_ext.retention' => '1000 days',
 		'backup_ext.window' => '02:00-05:00'
 	});
@@ -61,6 +61,8 @@ sub schedule_row
 set_clock('2031-06-01 01:00:00');
 start_with_clock($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION backup_ext');
+# Only now: without any backup the first start would make one up as well.
+$node->append_conf('postgresql.conf', 'backup_ext.enabled = on');
 my $position = restart_at('09:00:00');
 launcher_says($node, qr/^ok\|the last good backup began/, 'down during the window: made up');
 like(log_since($node, $position), $made_up, 'and the log says why');
