@@ -44,9 +44,10 @@ std::map<uint32_t, std::string> MappedTablespaces(const TablespaceMapping& mappi
   std::map<uint32_t, std::string> mapped;
   std::set<std::string> targets;
   for (const auto& [origin, target] : mapping) {
-    const auto found = std::find_if(origins.begin(), origins.end(), [&](const auto& known) {
-      return known.second == origin || std::to_string(known.first) == origin;
-    });
+    const auto found =
+        std::find_if(origins.begin(), origins.end(), [&wanted = origin](const auto& known) {
+          return known.second == wanted || std::to_string(known.first) == wanted;
+        });
     if (found == origins.end()) {
       throw Error(ErrorCode::kInvalidArgument,
                   origin[0] == '/'
