@@ -101,8 +101,4 @@ CalendarView ViewOwnCalendar(const ScheduleSettings& settings, Microseconds now)
   return ViewCalendar(settings.windows, PostgresZone(settings.timezone), now);
 }
 
-std::vector<Opening> OwnOpeningsAround(const ScheduleSettings& settings, Microseconds now) {
-  return OpeningsAround(settings.windows, PostgresZone(settings.timezone), now);
-}
-
 }  // namespace backup_ext

@@ -28,8 +28,5 @@ void DefineScheduleSettings();
 // In PostgreSQL's own database of time zones. With no `timezone` set that is the one of this
 // process, so a session's own where it has set one: the launcher's is the server's. Main thread.
 [[nodiscard]] CalendarView ViewOwnCalendar(const ScheduleSettings& settings, Microseconds now);
-// As OpeningsAround(), in the same zone.
-[[nodiscard]] std::vector<Opening> OwnOpeningsAround(const ScheduleSettings& settings,
-                                                     Microseconds now);
 
 }  // namespace backup_ext

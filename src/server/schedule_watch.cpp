@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
 #include "policy/calendar.h"
+#include "policy/next_run.h"
 #include "store/catalog.h"
 #include "store/lock.h"
 
@@ -14,7 +16,6 @@
 #include "jobs.h"
 #include "load_probe.h"
 #include "postgres_headers.h"
-#include "schedule_outlook.h"
 #include "settings.h"
 #include "shared_state.h"
 #include "stage_job.h"
@@ -92,6 +93,7 @@ void ViewShared(ScheduleState* state) {
   });
 }
 
+// Before the catalog is read: that can fail, and the window is known all the same.
 void PublishWindow(const CalendarView& calendar) {
   SharedState* const shared = GetSharedState();
   const TimestampTz opened_at = ToTimestamp(calendar.last.opens_at);
@@ -102,6 +104,17 @@ void PublishWindow(const CalendarView& calendar) {
     shared->window_opened_at = opened_at;
     shared->window_closes_at = closes_at;
     shared->window_opens_at = opens_at;
+    LWLockRelease(shared->lock);
+  });
+}
+
+void PublishNextRun(const ScheduleState& state, const CalendarView& calendar) {
+  const std::optional<Microseconds> next = NextRun(state, calendar);
+  const TimestampTz next_run_at = next ? ToTimestamp(*next) : 0;
+  SharedState* const shared = GetSharedState();
+  CallPostgres([&] {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->next_run_at = next_run_at;
     LWLockRelease(shared->lock);
   });
 }
@@ -134,7 +147,7 @@ ScheduleState ViewSchedule(ScheduleMemory* memory) {
   if (!state.backup_running) CallPostgres([] { RememberUsualLoad(); });
   MarkBackupsOfAnotherClock(state, memory);
   if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
-  PublishNextRun(settings.schedule, state);
+  PublishNextRun(state, calendar);
   return state;
 }
 

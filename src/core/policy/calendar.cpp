@@ -100,21 +100,4 @@ CalendarView ViewCalendar(std::span<const Window> windows, const Zone& zone, Mic
   return view;
 }
 
-std::vector<Opening> OpeningsAround(std::span<const Window> windows, const Zone& zone,
-                                    Microseconds now) {
-  constexpr Microseconds kAhead = 8 * kDay * kMicrosecondsPerSecond;
-  const int64_t today = LocalDay(zone, now);
-  std::vector<Opening> openings;
-  for (const Window& window : windows) {
-    const std::optional<Opening> last = LastOpening(window, zone, today, now);
-    if (last) openings.push_back(*last);
-    for (auto next = NextOpening(window, zone, today, now); next && next->opens_at < now + kAhead;
-         next = NextOpening(window, zone, LocalDay(zone, next->opens_at), next->opens_at)) {
-      openings.push_back(*next);
-    }
-  }
-  std::ranges::sort(openings, {}, &Opening::opens_at);
-  return openings;
-}
-
 }  // namespace backup_ext

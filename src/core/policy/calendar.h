@@ -7,7 +7,6 @@
 
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "base/clock.h"
 #include "policy/window.h"
@@ -33,9 +32,5 @@ struct CalendarView {
 // `windows`: at least one.
 [[nodiscard]] CalendarView ViewCalendar(std::span<const Window> windows, const Zone& zone,
                                         Microseconds now);
-
-// Every opening from the newest one of each window at `now` on to those of the week after, sorted.
-[[nodiscard]] std::vector<Opening> OpeningsAround(std::span<const Window> windows, const Zone& zone,
-                                                  Microseconds now);
 
 }  // namespace backup_ext

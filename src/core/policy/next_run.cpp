@@ -24,23 +24,15 @@ std::optional<Microseconds> RunOfThisWindow(const ScheduleState& state) {
 
 }  // namespace
 
-std::optional<Microseconds> NextRun(const ScheduleState& state, std::span<const Opening> openings) {
+std::optional<Microseconds> NextRun(const ScheduleState& state, const CalendarView& calendar) {
   const bool runs_here =
       state.enabled && state.repository_set && WhyNotHere(state.run_on, state.in_recovery).empty();
   if (!runs_here) return std::nullopt;
-  Microseconds closes_at = 0;  // 0: no window is open
-  Microseconds next_opens_at = 0;
-  for (const Opening& opening : openings) {
-    if (opening.opens_at > state.now) {
-      if (next_opens_at == 0) next_opens_at = opening.opens_at;
-    } else if (opening.closes_at > state.now) {
-      closes_at = std::max(closes_at, opening.closes_at);
-    }
-  }
   const std::optional<Microseconds> now_or_soon = RunOfThisWindow(state);
-  if (now_or_soon && (!state.window_open || *now_or_soon < closes_at)) return now_or_soon;
-  if (next_opens_at == 0) return std::nullopt;
-  return next_opens_at;
+  if (now_or_soon && (!calendar.open_until || *now_or_soon < *calendar.open_until)) {
+    return now_or_soon;
+  }
+  return calendar.next_opens_at;
 }
 
 }  // namespace backup_ext

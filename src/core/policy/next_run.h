@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 
 #include "base/clock.h"
 #include "policy/calendar.h"
@@ -11,8 +10,9 @@
 namespace backup_ext {
 
 // When DecideAutomaticBackup() will say so, as things are: nothing when this server runs no
-// schedule. `openings` as of OpeningsAround(); `state.now` when it is due already.
+// schedule. `calendar` as of ViewCalendar() at `state.now`, which is the answer when it is due
+// already.
 [[nodiscard]] std::optional<Microseconds> NextRun(const ScheduleState& state,
-                                                  std::span<const Opening> openings);
+                                                  const CalendarView& calendar);
 
 }  // namespace backup_ext
