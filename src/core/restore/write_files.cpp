@@ -6,21 +6,16 @@
 #include <memory>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/worker_pool.h"
 #include "cluster/control_file.h"
 #include "restore/configuration.h"
+#include "restore/file_batches.h"
 #include "restore/file_writer.h"
 #include "restore/kept_entries.h"
 
 namespace backup_ext {
 namespace {
 
-constexpr int kPollMs = 100;
-// Small files go to a thread in batches: their frames are shared.
-constexpr uint64_t kBatchBytes = 1024 * 1024;
-constexpr size_t kBatchFiles = 64;
 constexpr uint64_t kCaptureLimitBytes = 16ULL * 1024 * 1024;
 
 class Writing {
@@ -29,24 +24,25 @@ class Writing {
           const std::function<void()>& pause_point)
       : request_(request),
         progress_(progress),
-        pause_point_(pause_point),
         own_(Surroundings([] { return false; })),
-        pool_(request.threads, static_cast<size_t>(request.threads) * 2) {
-    for (int i = 0; i < request.threads; ++i) {
-      writers_.push_back(
-          std::make_unique<FileWriter>(Surroundings([this] { return pool_.stop_requested(); })));
-    }
-  }
+        batches_(
+            request.threads,
+            [this](std::function<bool()> should_stop) {
+              return Surroundings(std::move(should_stop));
+            },
+            [](const ManifestEntry& entry, FileWriter* writer) {
+              writer->Write(entry, entry.path);
+            },
+            pause_point) {}
 
   CapturedFiles Run() {
     ForEachKeptEntry(*request_.repository, *request_.record, *request_.plan, &packs_, progress_,
                      [this](ManifestEntry entry) {
                        Place(std::move(entry));
-                       MaybePause();
+                       batches_.MaybePause();
                      });
-    PostBatch();
-    while (!pool_.DrainFor(kPollMs)) pause_point_();
-    for (const auto& writer : writers_) captured_.kept_bytes += writer->kept_bytes();
+    batches_.Finish();
+    captured_.kept_bytes += batches_.kept_bytes();
     return std::move(captured_);
   }
 
@@ -80,7 +76,7 @@ class Writing {
           request_.exported_configuration->See(entry.path);
         }
         if (FateOf(entry) == Fate::kCapture) Capture(entry);
-        if (FateOf(entry) == Fate::kWrite) AddToBatch(std::move(entry));
+        if (FateOf(entry) == Fate::kWrite) batches_.Add(std::move(entry));
         break;
     }
   }
@@ -109,46 +105,12 @@ class Writing {
     }
   }
 
-  void AddToBatch(ManifestEntry entry) {
-    batch_bytes_ += entry.size_bytes;
-    batch_.push_back(std::move(entry));
-    if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) PostBatch();
-  }
-
-  void PostBatch() {
-    if (batch_.empty()) return;
-    const auto files = std::make_shared<const std::vector<ManifestEntry>>(std::move(batch_));
-    batch_.clear();
-    batch_bytes_ = 0;
-    const WorkerPool::Task task = [this, files](int thread) {
-      for (const ManifestEntry& entry : *files) {
-        if (pool_.stop_requested()) return;
-        writers_[static_cast<size_t>(thread)]->Write(entry, entry.path);
-      }
-    };
-    while (!pool_.TryPost(task)) {
-      if (!pool_.WaitForRoom(kPollMs)) pause_point_();
-      MaybePause();
-    }
-  }
-
-  void MaybePause() {
-    if (MonotonicNow() < next_pause_) return;
-    pause_point_();
-    next_pause_ = MonotonicNow() + kPollMs * 1000;
-  }
-
   const WriteFilesRequest& request_;
   Progress* progress_;
-  const std::function<void()>& pause_point_;
   KnownPacks packs_;
   CapturedFiles captured_;
-  FileWriter own_;  // of the main thread
-  std::vector<ManifestEntry> batch_;
-  uint64_t batch_bytes_ = 0;
-  Microseconds next_pause_ = 0;
-  std::vector<std::unique_ptr<FileWriter>> writers_;
-  WorkerPool pool_;  // last: joined before anything that its threads use goes away
+  FileWriter own_;       // of the main thread
+  FileBatches batches_;  // last: its threads use the rest
 };
 
 }  // namespace

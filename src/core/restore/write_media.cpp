@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/open_beneath.h"
-#include "base/worker_pool.h"
+#include "restore/file_batches.h"
 #include "restore/file_writer.h"
 #include "restore/media_attributes.h"
 #include "store/manifest_source.h"
@@ -29,8 +29,6 @@ namespace {
 
 constexpr int kPollMs = 100;
 constexpr uint64_t kBlockBytes = 4096;
-constexpr uint64_t kBatchBytes = 1024 * 1024;
-constexpr size_t kBatchFiles = 64;
 constexpr std::string_view kPrefix = "media/";
 
 // The path below the directory of the media: `1/photos/a.jpg`.
@@ -84,19 +82,24 @@ class MediaWriting {
                const std::function<void()>& pause_point)
       : request_(request),
         progress_(progress),
-        pause_point_(pause_point),
-        pool_(request.threads, static_cast<size_t>(request.threads) * 2) {
-    for (int i = 0; i < request.threads; ++i) {
-      writers_.push_back(std::make_unique<FileWriter>(FileWriter::Surroundings{
-          request_.repository, request_.record, &packs_, nullptr, nullptr, progress_,
-          [this] { return pool_.stop_requested(); }, OpenPacksOfOne(request.threads + 1)}));
-    }
-  }
+        batches_(
+            request.threads,
+            [this](std::function<bool()> should_stop) {
+              return FileWriter::Surroundings{request_.repository,
+                                              request_.record,
+                                              &packs_,
+                                              nullptr,
+                                              nullptr,
+                                              progress_,
+                                              std::move(should_stop),
+                                              OpenPacksOfOne(request_.threads + 1)};
+            },
+            [this](const ManifestEntry& entry, FileWriter* writer) { WriteFile(entry, writer); },
+            pause_point) {}
 
   MediaResult Run() {
     ForEach([this](ManifestEntry entry) { WriteEntry(std::move(entry)); });
-    PostBatch();
-    while (!pool_.DrainFor(kPollMs)) pause_point_();
+    batches_.Finish();
     ForEach([this](const ManifestEntry& entry) { MakeLink(entry); });
     ForEach([this](ManifestEntry entry) { FinishDirectories(std::move(entry)); });
     FinishDirectories(std::nullopt);
@@ -109,7 +112,7 @@ class MediaWriting {
     while (auto entry = reader->Next()) {
       packs_.Extend(reader->packs());
       take(std::move(*entry));
-      MaybePause();
+      batches_.MaybePause();
     }
   }
 
@@ -123,9 +126,7 @@ class MediaWriting {
     }
     if (entry.kind != EntryKind::kFile) return;
     ++files_;
-    batch_bytes_ += entry.size_bytes;
-    batch_.push_back(std::move(entry));
-    if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) PostBatch();
+    batches_.Add(std::move(entry));
   }
 
   void WriteFile(const ManifestEntry& entry, FileWriter* writer) {
@@ -145,7 +146,7 @@ class MediaWriting {
       }
       size += bytes.size();
     });
-    if (pool_.stop_requested()) return;
+    if (batches_.stop_requested()) return;
     if (entry.file_kind == FileKind::kSparse &&
         ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
       throw SystemError(fmt::format("set the size of file \"{}\"", path), errno);
@@ -223,41 +224,13 @@ class MediaWriting {
     throw SystemError(fmt::format("create {} \"{}\"", what, entry.path), error_number);
   }
 
-  void PostBatch() {
-    if (batch_.empty()) return;
-    const auto files = std::make_shared<const std::vector<ManifestEntry>>(std::move(batch_));
-    batch_.clear();
-    batch_bytes_ = 0;
-    const WorkerPool::Task task = [this, files](int thread) {
-      for (const ManifestEntry& entry : *files) {
-        if (pool_.stop_requested()) return;
-        WriteFile(entry, writers_[static_cast<size_t>(thread)].get());
-      }
-    };
-    while (!pool_.TryPost(task)) {
-      if (!pool_.WaitForRoom(kPollMs)) pause_point_();
-      MaybePause();
-    }
-  }
-
-  void MaybePause() {
-    if (MonotonicNow() < next_pause_) return;
-    pause_point_();
-    next_pause_ = MonotonicNow() + kPollMs * 1000;
-  }
-
   const WriteMediaRequest& request_;
   Progress* progress_;
-  const std::function<void()>& pause_point_;
   KnownPacks packs_;
   MediaAttributes attributes_;
   std::map<std::string, ManifestEntry> pending_;  // directories on the way, by path
   uint64_t files_ = 0;
-  std::vector<ManifestEntry> batch_;
-  uint64_t batch_bytes_ = 0;
-  Microseconds next_pause_ = 0;
-  std::vector<std::unique_ptr<FileWriter>> writers_;
-  WorkerPool pool_;  // last: joined before anything that its threads use goes away
+  FileBatches batches_;  // last: its threads use the rest
 };
 
 }  // namespace
