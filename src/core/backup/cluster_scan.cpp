@@ -106,23 +106,18 @@ void ClusterScan::FindTablespacesInside() {
 
 std::optional<ScannedEntry> ClusterScan::Next() {
   while (!levels_.empty()) {
-    Level& level = levels_.back();
-    const bool has_name = level.next < level.names.size();
-    if (!level.descents.empty() &&
-        (!has_name || *level.descents.begin() < level.names[level.next].name)) {
-      std::string name = *level.descents.begin();
-      level.descents.erase(level.descents.begin());
-      name.pop_back();
-      Enter(JoinPath(level.path, name));
-      continue;
+    std::string name;
+    switch (NextStep(&levels_.back(), &name)) {
+      case WalkStep::kVisit:
+        if (auto scanned = Visit(name)) return scanned;
+        break;
+      case WalkStep::kEnter:
+        Enter(JoinPath(levels_.back().path, name));
+        break;
+      case WalkStep::kLeave:
+        levels_.pop_back();
+        break;
     }
-    if (!has_name) {
-      levels_.pop_back();
-      continue;
-    }
-    // Moved out, so that a listing shrinks while it is walked.
-    const std::string name = std::move(level.names[level.next++].name);
-    if (auto scanned = Visit(name)) return scanned;
   }
   CheckMissingTablespaces();
   return std::nullopt;

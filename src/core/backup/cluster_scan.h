@@ -14,6 +14,7 @@
 #include "backup/backup_run.h"
 #include "backup/scanned_entry.h"
 #include "backup/unlogged_relations.h"
+#include "backup/walk_level.h"
 #include "base/file.h"
 
 namespace backup_ext {
@@ -35,11 +36,7 @@ class ClusterScan {
   static constexpr size_t kWarningLimit = 1000;
 
  private:
-  struct Level {
-    std::string path;  // relative to the data directory; empty for itself
-    std::vector<DirectoryEntry> names;
-    size_t next = 0;
-    std::set<std::string> descents;  // directories seen and not entered yet, each with its '/'
+  struct Level : WalkLevel {
     bool holds_relations = false;
     uint32_t database_oid = 0;
     InitForks init_forks;

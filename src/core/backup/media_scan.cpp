@@ -63,22 +63,18 @@ std::optional<ScannedEntry> MediaScan::Next() {
       root_begun_ = false;
       continue;
     }
-    Level& level = levels_.back();
-    const bool has_name = level.next < level.names.size();
-    if (!level.descents.empty() &&
-        (!has_name || *level.descents.begin() < level.names[level.next].name)) {
-      std::string name = *level.descents.begin();
-      level.descents.erase(level.descents.begin());
-      name.pop_back();
-      Enter(JoinPath(level.path, name));
-      continue;
+    std::string name;
+    switch (NextStep(&levels_.back(), &name)) {
+      case WalkStep::kVisit:
+        if (auto scanned = Visit(JoinPath(levels_.back().path, name))) return scanned;
+        break;
+      case WalkStep::kEnter:
+        Enter(JoinPath(levels_.back().path, name));
+        break;
+      case WalkStep::kLeave:
+        levels_.pop_back();
+        break;
     }
-    if (!has_name) {
-      levels_.pop_back();
-      continue;
-    }
-    const std::string below = JoinPath(level.path, std::move(level.names[level.next++].name));
-    if (auto scanned = Visit(below)) return scanned;
   }
   return std::nullopt;
 }

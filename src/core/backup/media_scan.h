@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backup/scanned_entry.h"
+#include "backup/walk_level.h"
 #include "base/file.h"
 
 namespace backup_ext {
@@ -58,12 +59,6 @@ class MediaScan {
   static constexpr size_t kProblemLimit = 1000;
 
  private:
-  struct Level {
-    std::string path;  // below the root; empty for itself
-    std::vector<DirectoryEntry> names;
-    size_t next = 0;
-    std::set<std::string> descents;  // directories seen and not entered yet, each with its '/'
-  };
   struct LinkedFile {
     std::string path;   // in the manifest
     uint64_t left = 0;  // names that were not met yet
@@ -88,7 +83,7 @@ class MediaScan {
   const bool is_last_look_;
   size_t root_ = 0;
   bool root_begun_ = false;
-  std::vector<Level> levels_;
+  std::vector<WalkLevel> levels_;  // below the root
   std::map<std::pair<dev_t, ino_t>, LinkedFile> linked_;
   std::set<std::string> first_names_;
   std::vector<std::string> unreadable_;
