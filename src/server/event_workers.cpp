@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "background_worker.h"
 #include "boundary.h"
 #include "event_command.h"
 #include "guard.h"
@@ -49,16 +50,8 @@ bool IsOver(BackgroundWorkerHandle** worker) {
 
 // Null when no background worker is free: the next look tries again. Database 0: none.
 BackgroundWorkerHandle* StartWorker(Oid database, const Notification& what) {
-  BackgroundWorker worker;
-  std::memset(&worker, 0, sizeof(worker));
-  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext %s",
-           database == 0 ? "event command" : "notifier");
-  snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext event");
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_ConsistentState;
-  worker.bgw_restart_time = BGW_NEVER_RESTART;
-  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "backup_ext");
-  snprintf(worker.bgw_function_name, BGW_MAXLEN, "backup_ext_event_main");
+  BackgroundWorker worker = DescribeWorker(database == 0 ? "event command" : "notifier",
+                                           "backup_ext event", "backup_ext_event_main");
   worker.bgw_main_arg = ObjectIdGetDatum(database);
   static_assert(sizeof(what) <= BGW_EXTRALEN);
   std::memcpy(worker.bgw_extra, &what, sizeof(what));

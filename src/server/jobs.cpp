@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "background_worker.h"
 #include "job_end.h"
 #include "progress_view.h"
 
@@ -111,15 +112,8 @@ void GiveUpSlot(int /*code*/, Datum argument) {
 
 bool RegisterWorker(const JobRequest* request, int slot, uint64 generation,
                     BackgroundWorkerHandle** handle) {
-  BackgroundWorker worker;
-  std::memset(&worker, 0, sizeof(worker));
-  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext %s", OperationName(request->kind));
-  snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext worker");
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_ConsistentState;
-  worker.bgw_restart_time = BGW_NEVER_RESTART;
-  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "backup_ext");
-  snprintf(worker.bgw_function_name, BGW_MAXLEN, "backup_ext_worker_main");
+  BackgroundWorker worker =
+      DescribeWorker(OperationName(request->kind), "backup_ext worker", "backup_ext_worker_main");
   worker.bgw_main_arg = Int32GetDatum(slot);
   static_assert(sizeof(generation) <= BGW_EXTRALEN);
   std::memcpy(worker.bgw_extra, &generation, sizeof(generation));

@@ -17,6 +17,7 @@
 #include "store/catalog.h"
 #include "store/notes.h"
 
+#include "background_worker.h"
 #include "boundary.h"
 #include "cluster_state.h"
 #include "event_workers.h"
@@ -288,15 +289,9 @@ void RunLauncher(MemoryContext context) {
 }  // namespace
 
 void RegisterLauncher() {
-  BackgroundWorker worker;
-  std::memset(&worker, 0, sizeof(worker));
-  snprintf(worker.bgw_name, BGW_MAXLEN, "backup_ext launcher");
-  snprintf(worker.bgw_type, BGW_MAXLEN, "backup_ext launcher");
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_ConsistentState;
+  BackgroundWorker worker =
+      DescribeWorker("launcher", "backup_ext launcher", "backup_ext_launcher_main");
   worker.bgw_restart_time = kRestartSeconds;
-  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "backup_ext");
-  snprintf(worker.bgw_function_name, BGW_MAXLEN, "backup_ext_launcher_main");
   RegisterBackgroundWorker(&worker);
 }
 
