@@ -11,22 +11,10 @@
 
 #include "base/error.h"
 #include "command_description.h"
+#include "restore/shell_quote.h"
 
 namespace backup_ext {
 namespace {
-
-// `a'b` as `'a'\''b'`.
-std::string Quoted(std::string_view text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "'";
-}
 
 // The words that a value can be; none when it is free.
 std::vector<std::string> WordsOf(const std::string& value) {
@@ -96,14 +84,14 @@ std::vector<OptionDescription> OptionsWithValue(const CommandLine& line) {
 // bash: what is offered for a value, as the argument of a `case` branch.
 std::string BashValue(const std::string& value) {
   if (const auto words = WordsOf(value); !words.empty()) {
-    return fmt::format("COMPREPLY=($(compgen -W {} -- \"$word\"))", Quoted(Joined(words)));
+    return fmt::format("COMPREPLY=($(compgen -W {} -- \"$word\"))", InSingleQuotes(Joined(words)));
   }
   return value == "DIRECTORY" ? "COMPREPLY=($(compgen -d -- \"$word\"))" : "COMPREPLY=()";
 }
 
 std::string BashCommand(const CommandDescription& command, const CommandLine& line) {
   std::string text = fmt::format("    {})\n      options={}\n", command.name,
-                                 Quoted(NamesOf(AllOptions(command, line))));
+                                 InSingleQuotes(NamesOf(AllOptions(command, line))));
   for (size_t i = 0; i < command.arguments.size(); ++i) {
     text +=
         fmt::format("      [[ $place == {} ]] && {}\n", i, BashValue(command.arguments[i].value));
@@ -146,8 +134,8 @@ _backup_ext() {{
 }}
 complete -o filenames -F _backup_ext backup_ext
 )",
-                     Quoted(NamesOf(line.program.options)), option_cases, with_value,
-                     Quoted(Joined(names)), cases);
+                     InSingleQuotes(NamesOf(line.program.options)), option_cases, with_value,
+                     InSingleQuotes(Joined(names)), cases);
 }
 
 // In a description of _arguments, brackets and colons mean something.
@@ -172,13 +160,15 @@ std::string ZshArguments(const CommandDescription& command, std::string_view ind
   for (const OptionDescription& option : command.options) {
     for (const std::string& name : option.names) {
       const std::string value = option.value.empty() ? "" : ":" + ZshValue(option.value);
-      text += fmt::format(" \\\n{}{}", indent,
-                          Quoted(fmt::format("{}[{}]{}", name, ZshText(option.text), value)));
+      text +=
+          fmt::format(" \\\n{}{}", indent,
+                      InSingleQuotes(fmt::format("{}[{}]{}", name, ZshText(option.text), value)));
     }
   }
   for (size_t i = 0; i < command.arguments.size(); ++i) {
-    text += fmt::format(" \\\n{}{}", indent,
-                        Quoted(fmt::format("{}:{}", i + 1, ZshValue(command.arguments[i].value))));
+    text += fmt::format(
+        " \\\n{}{}", indent,
+        InSingleQuotes(fmt::format("{}:{}", i + 1, ZshValue(command.arguments[i].value))));
   }
   return text;
 }
@@ -187,7 +177,8 @@ std::string Zsh(const CommandLine& line) {
   std::string names;
   std::string cases;
   for (const CommandDescription& command : line.commands) {
-    names += fmt::format("    {}\n", Quoted(fmt::format("{}:{}", command.name, command.text)));
+    names +=
+        fmt::format("    {}\n", InSingleQuotes(fmt::format("{}:{}", command.name, command.text)));
     CommandDescription all = command;
     all.options = AllOptions(command, line);
     cases +=
@@ -223,10 +214,10 @@ std::string FishOptions(const CommandDescription& command, const std::string& co
       text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
     }
     const auto words = WordsOf(option.value);
-    if (!words.empty()) text += fmt::format(" -x -a {}", Quoted(Joined(words)));
+    if (!words.empty()) text += fmt::format(" -x -a {}", InSingleQuotes(Joined(words)));
     if (option.value == "DIRECTORY") text += " -x -a '(__fish_complete_directories)'";
     if (!option.value.empty() && words.empty() && option.value != "DIRECTORY") text += " -x";
-    text += fmt::format(" -d {}\n", Quoted(option.text));
+    text += fmt::format(" -d {}\n", InSingleQuotes(option.text));
   }
   return text;
 }
@@ -236,13 +227,14 @@ std::string Fish(const CommandLine& line) {
   text += "complete -c backup_ext -f\n" + FishOptions(line.program, "");
   for (const CommandDescription& command : line.commands) {
     text += fmt::format("complete -c backup_ext -n __fish_use_subcommand -a {} -d {}\n",
-                        command.name, Quoted(command.text));
+                        command.name, InSingleQuotes(command.text));
     const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command.name);
     for (const OptionDescription& argument : command.arguments) {
       const auto words = WordsOf(argument.value);
-      text += fmt::format("complete -c backup_ext{} -a {} -d {}\n", condition,
-                          words.empty() ? "'(__fish_complete_directories)'" : Quoted(Joined(words)),
-                          Quoted(argument.text));
+      text += fmt::format(
+          "complete -c backup_ext{} -a {} -d {}\n", condition,
+          words.empty() ? "'(__fish_complete_directories)'" : InSingleQuotes(Joined(words)),
+          InSingleQuotes(argument.text));
     }
     text += FishOptions(command, condition);
   }

@@ -9,6 +9,10 @@ std::string ShellQuote(std::string_view word) {
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) {
     return std::string(word);
   }
+  return InSingleQuotes(word);
+}
+
+std::string InSingleQuotes(std::string_view word) {
   std::string quoted = "'";
   for (const char c : word) {
     if (c == '\'') {
