@@ -22,15 +22,7 @@ read -r -a tools <<< "${BENCH_TOOLS:-ours pg_basebackup pgbackrest}"
 prepare() {
   scripts/install_dependencies.sh bench
   bench_cluster "$pg_config" < /dev/null
-  echo "making the data: pgbench at scale $scale and $varied times 380 MB of other kinds"
-  query "CREATE TABLESPACE archive LOCATION '$SCRATCH/archive'"
-  query 'CREATE DATABASE bank'
-  query 'CREATE DATABASE library'
-  as_postgres pgbench -q -i -I dtGvp -s "$scale" bank > /dev/null 2>&1
-  as_postgres psql -XqAt -v ON_ERROR_STOP=1 -v scale="$varied" -d library \
-    < scripts/varied_data.sql > /dev/null
-  query 'CHECKPOINT'
-  bench_pgbackrest
+  bench_data "$scale" "$varied"
 }
 
 # Each tool: one full backup, and what it stored is left in $SCRATCH/<tool>.

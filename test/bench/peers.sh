@@ -28,6 +28,18 @@ CONF
   query 'CREATE EXTENSION backup_ext'
 }
 
+# bench_data SCALE VARIED: pgbench and other kinds of data, a tablespace too. Prepares pgBackRest.
+bench_data() {
+  echo "making the data: pgbench at scale $1 and $2 times 380 MB of other kinds"
+  query "CREATE TABLESPACE archive LOCATION '$SCRATCH/archive'"
+  query 'CREATE DATABASE bank'
+  query 'CREATE DATABASE library'
+  as_postgres pgbench -q -i -I dtGvp -s "$1" bank > /dev/null 2>&1
+  as_postgres psql -XqAt -v ON_ERROR_STOP=1 -v scale="$2" -d library < scripts/varied_data.sql > /dev/null
+  query 'CHECKPOINT'
+  bench_pgbackrest
+}
+
 # pgBackRest reads no setting from our command line that it can have in a file.
 bench_pgbackrest() {
   as_postgres tee pgbackrest.conf > /dev/null <<CONF

@@ -22,15 +22,7 @@ kinds=(ours pgbackrest ours_delta pgbackrest_delta ours_tenth ours_verify zstd)
 prepare() {
   scripts/install_dependencies.sh bench
   bench_cluster "$pg_config" < /dev/null
-  echo "making the data: pgbench at scale $scale and $varied times 380 MB of other kinds"
-  query "CREATE TABLESPACE archive LOCATION '$SCRATCH/archive'"
-  query 'CREATE DATABASE bank'
-  query 'CREATE DATABASE library'
-  as_postgres pgbench -q -i -I dtGvp -s "$scale" bank > /dev/null 2>&1
-  as_postgres psql -XqAt -v ON_ERROR_STOP=1 -v scale="$varied" -d library \
-    < scripts/varied_data.sql > /dev/null
-  query 'CHECKPOINT'
-  bench_pgbackrest
+  bench_data "$scale" "$varied"
   full=$(query "SELECT backup_now(kind => 'full')")
   pgbackrest_main --type=full backup
   # What zstd alone would have to read: the same files, in two halves.

@@ -17,7 +17,7 @@ use Test::More;
 
 use BackupExtTest qw(start_stage);
 
-our @EXPORT = qw(program program_json start_export has_no_trace_of_us);
+our @EXPORT = qw(program runs program_json start_export has_no_trace_of_us start_activated);
 
 # (exit code, standard output, standard error). Without a repository where that is undef.
 sub program
@@ -27,6 +27,24 @@ sub program
 	IPC::Run::run([ 'backup_ext', (defined $repository ? ('--repository', $repository) : ()), @arguments ],
 		'<', \undef, '>', \$output, '2>', \$error);
 	return ($? >> 8, $output, $error);
+}
+
+# Without naming a repository; it must succeed. Returns its standard output.
+sub runs
+{
+	my ($what, @arguments) = @_;
+	my ($code, $output, $error) = program(undef, @arguments);
+	is($code, 0, $what) or diag("$output$error");
+	return $output;
+}
+
+# After an activation a node recovers first, and lets nobody in before that is over.
+sub start_activated
+{
+	my ($node) = @_;
+	$node->start;
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'it does not come up';
+	return;
 }
 
 # Standard output must be one JSON document and nothing else, standard error empty.

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use BackupExtJudges;
+use BackupExtProgram;
 use BackupExtTest qw(new_node repository take_backup stage start_stage stop_stage staged_psql dump);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -29,38 +30,13 @@ my $command = $node->safe_psql('postgres', 'SELECT activate_command FROM backup_
 is($command, $node->config_data('--bindir') . "/backup_ext activate $place --pgdata $data",
 	'backup_staged() says how to activate it');
 
-# The program: exit code, output, errors.
-sub program
-{
-	my (@arguments) = @_;
-	my ($output, $error) = ('', '');
-	IPC::Run::run([ 'backup_ext', @arguments ], '>', \$output, '2>', \$error);
-	return ($? >> 8, $output, $error);
-}
-
-sub runs
-{
-	my ($what, @arguments) = @_;
-	my ($code, $output, $error) = program(@arguments);
-	is($code, 0, $what) or diag("$output$error");
-	return $output;
-}
-
 sub refused
 {
 	my ($what, $message, @arguments) = @_;
-	my ($code, $output, $error) = program(@arguments);
+	my ($code, $output, $error) = program(undef, @arguments);
 	like($code, qr{^[12]$}, "$what: refused");
 	like($error, $message, "$what: says why");
 	like($error, qr/hint: /, "$what: says what to do");
-	return;
-}
-
-# After an activation it recovers first, and lets nobody in before that is over.
-sub start_server
-{
-	$node->start;
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'it does not come up';
 	return;
 }
 
@@ -106,7 +82,7 @@ stop_stage($copy);
 #
 # A stage that was looked into, then one that was not: there, back, and there again.
 #
-start_server();
+start_activated($node);
 my $fresh = stage($node, $backup_id);
 $node->stop;
 runs('a dry run', 'activate', $place, '--pgdata', $data, '--dry-run');
@@ -117,7 +93,7 @@ foreach my $case ([ 'looked into', $stage ], [ 'fresh', $fresh ])
 	$stage = $chosen;
 	my $output = runs("$what: activate", 'activate', $stage->{directory}, '--pgdata', $data);
 	like($output, qr/backup_ext undo --pgdata/, "$what: says how to go back");
-	start_server();
+	start_activated($node);
 	is_then($what);
 	is(slurp_file("$data/postgresql.auto.conf"), $auto_conf, "$what: the origin's own file is in force");
 	is(timeline($node), 2, "$what: on a timeline of its own");
@@ -129,7 +105,7 @@ foreach my $case ([ 'looked into', $stage ], [ 'fresh', $fresh ])
 	$node->stop($what eq 'fresh' ? 'immediate' : 'fast');
 	runs("$what: undo", 'undo', '--pgdata', $data, '--dry-run');
 	runs("$what: undo", 'undo', '--pgdata', $data);
-	start_server();
+	start_activated($node);
 	is_now($what);
 	is(timeline($node), 1, "$what: on its own timeline");
 	$node->stop;
@@ -143,7 +119,7 @@ stop_stage($copy);
 # The new server goes on in the same repository; the restore of its backup is compared too.
 #
 runs('activate by id', 'activate', $stage->{stage_id}, '--pgdata', $data);
-start_server();
+start_activated($node);
 my $next_id = take_backup($node);
 is($node->safe_psql('postgres', "SELECT timeline FROM backup_list() WHERE backup_id = '$next_id'"),
 	'2', 'a backup of the new server, on its timeline');
@@ -159,13 +135,13 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM backup_list() WHERE state 
 # And it can be replaced in turn; what was replaced can be discarded, and then there is no way back.
 $node->stop;
 runs('the next stage', 'activate', $second->{directory}, '--pgdata', $data);
-start_server();
+start_activated($node);
 same_dump(dump($node), $after, 'the next stage is the server');
 is(timeline($node), 3, 'on the next timeline');
 $node->safe_psql('postgres', "SELECT backup_discard_stage('$second->{stage_id}')");
 $node->stop;
 refused('undo without the old directory', qr/cannot undo/, 'undo', '--pgdata', $data);
-start_server();
+start_activated($node);
 same_dump(dump($node), $after, 'discarding what was replaced harms nothing');
 $then = $after;
 $backup_id = take_backup($node);
@@ -187,7 +163,7 @@ runs('mark for the start', 'activate', $stage->{directory}, '--pgdata', $data, '
 like(runs('before the start', 'activate', '--if-marked', '--pgdata', $data), qr/is the data directory/,
 	'the marked stage is activated');
 ok(!-e "$data.backup_ext_next", 'the mark is gone');
-start_server();
+start_activated($node);
 same_dump(dump($node), $then, 'the marked stage is the server');
 $node->stop;
 runs('undo', 'undo', '--pgdata', $data);
@@ -207,7 +183,7 @@ SKIP:
 		{
 			for (my $count = 1;; $count++)
 			{
-				program('activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
+				program(undef, 'activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
 				my $status = system('strace', '-o', '/dev/null', '-e',
 					"inject=$call:signal=KILL:when=$count", 'backup_ext', $verb, @arguments);
 				my $killed = ($status & 127) == 9 || ($status >> 8) == 137;
@@ -215,13 +191,13 @@ SKIP:
 				# Starting takes its time: where names change, and now and then.
 				if ($killed && ($call =~ /^rename/ || ++$kills % 10 == 0))
 				{
-					start_server();
+					start_activated($node);
 					my $has = $node->safe_psql('postgres', q{SELECT to_regclass('newest') IS NOT NULL});
 					same_dump(dump($node), $has eq 't' ? $now : $then, $what);
 					$seen{$has}++;
 					$node->stop;
 				}
-				program('undo', '--pgdata', $data);
+				program(undef, 'undo', '--pgdata', $data);
 				ok(!-e "$data.backup_ext_activation", "$what: nothing is left open");
 				ok(-e "$stage->{directory}/backup_ext_stage/stage.json"
 						&& !-e "$data/backup_ext_stage/stage.json", "$what: all is as it was");
@@ -238,7 +214,7 @@ SKIP:
 		my @arguments = $verb eq 'activate' ? ($stage->{directory}, '--pgdata', $data) : ('--pgdata', $data);
 		for (my $count = 1;; $count++)
 		{
-			program('activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
+			program(undef, 'activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
 			my $status = system('strace', '-o', '/dev/null', '-e', 'inject=renameat2:error=EINVAL', '-e',
 				"inject=rename:signal=KILL:when=$count", 'backup_ext', $verb, @arguments);
 			my $killed = ($status & 127) == 9 || ($status >> 8) == 137;
@@ -247,19 +223,19 @@ SKIP:
 			if ($count % 4 == 0 || !$killed)
 			{
 				runs("$what: before the next start", 'activate', '--if-marked', '--pgdata', $data);
-				start_server();
+				start_activated($node);
 				my $has = $node->safe_psql('postgres', q{SELECT to_regclass('newest') IS NOT NULL});
 				same_dump(dump($node), $has eq 't' ? $now : $then, $what);
 				$node->stop;
 			}
-			program('undo', '--pgdata', $data);
+			program(undef, 'undo', '--pgdata', $data);
 			ok(!-e "$data.backup_ext_activation" && !-e "$data.backup_ext_parked", "$what: nothing is left open");
 			ok(-e "$stage->{directory}/backup_ext_stage/stage.json"
 					&& !-e "$data/backup_ext_stage/stage.json", "$what: all is as it was");
 			last unless $killed;
 		}
 	}
-	start_server();
+	start_activated($node);
 	same_dump(dump($node), $now, 'after all that, the server is what it was');
 }
 

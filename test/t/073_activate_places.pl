@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use BackupExtFaults qw(refuses_with);
 use BackupExtJudges;
+use BackupExtProgram;
 use BackupExtTest qw(new_node repository take_backup stage start_stage stop_stage staged_psql dump major_version);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -22,29 +23,6 @@ foreach my $name (qw(one two))
 my %oid = map { $_ => $node->safe_psql('postgres', "SELECT oid FROM pg_tablespace WHERE spcname = '$_'") } qw(one two);
 my $backup_id = take_backup($node);
 my $then = dump($node);
-
-sub program
-{
-	my (@arguments) = @_;
-	my ($output, $error) = ('', '');
-	IPC::Run::run([ 'backup_ext', @arguments ], '>', \$output, '2>', \$error);
-	return ($? >> 8, $output, $error);
-}
-
-sub runs
-{
-	my ($what, @arguments) = @_;
-	my ($code, $output, $error) = program(@arguments);
-	is($code, 0, $what) or diag("$output$error");
-	return $output;
-}
-
-sub start_server
-{
-	$node->start;
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'it does not come up';
-	return;
-}
 
 #
 # tablespace_map: by name, oid or directory. What could touch a server's files is refused first.
@@ -108,14 +86,14 @@ rename("$data/pg_wal", "$base/wal") or die;
 symlink("$base/wal", "$data/pg_wal") or die;
 like(runs('a linked pg_wal', 'activate', $place, '--pgdata', $data), qr/pg_wal of the server so far is a link/,
 	'says what becomes of it');
-start_server();
+start_activated($node);
 same_dump(dump($node), $looked_at, 'mapped tablespaces, linked pg_wal: activated');
 is($node->safe_psql('postgres', "SELECT pg_tablespace_location($oid{two})"), "$base/made", 'in its place');
 ok(-d "$data/pg_wal" && !-l "$data/pg_wal", 'the new server has its WAL with it');
 $node->stop;
 is_deeply(tree_state("$base/one", "$base/two"), $before, 'the old tablespaces were not touched');
 runs('undo', 'undo', '--pgdata', $data);
-start_server();
+start_activated($node);
 same_dump(dump($node), $now, 'and back');
 is(readlink("$data/pg_wal"), "$base/wal", 'with the link');
 
@@ -128,7 +106,7 @@ $odd =~ s/\x{01}//;
 runs('the program restores', '--repository', $repository, 'restore', $backup_id, $odd);
 $node->stop;
 runs('a name that is not UTF-8', 'activate', $odd, '--pgdata', $data);
-start_server();
+start_activated($node);
 same_dump(dump($node), $then, 'a name that is not UTF-8: activated');
 $node->stop;
 runs('undo', 'undo', '--pgdata', $data, '--json');
@@ -143,7 +121,7 @@ SKIP:
 	  if !-w $other || (stat($other))[0] == (stat($data))[0];
 	my $far = "$other/backup_ext_073_$$";
 	runs('restored to another file system', '--repository', $repository, 'restore', $backup_id, $far);
-	my ($code, $out, $message) = program('activate', $far, '--pgdata', $data);
+	my ($code, $out, $message) = program(undef, 'activate', $far, '--pgdata', $data);
 	is($code, 1, 'another file system: refused');
 	like($message, qr/another file system.*hint: Restore again/s, 'and says what to do');
 	system_or_bail('rm', '-rf', $far, "$far.tablespaces");
@@ -164,7 +142,7 @@ SKIP:
 		like($message, qr/\Q$why\E.*hint: /s, "$why: says why, and what to do");
 	}
 }
-start_server();
+start_activated($node);
 same_dump(dump($node), $now, 'after all that, the server is what it was');
 $node->stop;
 
