@@ -372,7 +372,8 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   record.start_lsn = started.start_lsn;
   record.checkpoint_lsn = started.checkpoint_lsn;
   record.timeline = started.timeline;
-  const ChosenParents chosen = ChooseOwnParents(job, repository, facts, started, &record, slot);
+  const ChosenParents chosen =
+      ChooseOwnParents(job, repository, catalog, facts, started, &record, slot);
   std::string no_summaries;
   const auto changes = ReadOwnChanges(facts, started, chosen, slot, &no_summaries);
   LogParents(record, chosen, no_summaries);

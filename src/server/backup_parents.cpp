@@ -27,20 +27,16 @@ RequestedKind RequestedKindOf(const BackupJob& job) {
 }
 
 ChosenParents ChooseOwnParents(const BackupJob& job, const Repository& repository,
-                               const ClusterFacts& facts, const StartedBackup& started,
-                               BackupRecord* record, JobSlot* slot) {
+                               const Catalog& catalog, const ClusterFacts& facts,
+                               const StartedBackup& started, BackupRecord* record, JobSlot* slot) {
   ParentRequest request;
   request.kind = RequestedKindOf(job);
   request.full_interval = CurrentSettings().full_interval;
   request.now = Now();
   request.cluster = {ShapeOf(*record), TimelineHistory(started.timeline, facts.data_directory),
                      started.start_lsn, NewestWalPosition(facts.in_recovery)};
-  std::string problem;
-  const auto memory = ReadOwnMemory(&problem);
-  if (memory && memory->repository_created_at == repository.identity().created_at) {
-    request.remembered.insert(memory->backup_ids.begin(), memory->backup_ids.end());
-  }
-  ChosenParents chosen = ChooseParents(repository, request, [slot] { PausePoint(*slot); });
+  request.remembered = RememberedBackups(repository);
+  ChosenParents chosen = ChooseParents(repository, catalog, request, [slot] { PausePoint(*slot); });
   record->kind = chosen.kind;
   record->parent_reason = chosen.reason;
   if (chosen.kind == "incremental") record->parent_id = chosen.parents.back().record.backup_id;

@@ -9,6 +9,7 @@
 #include "backup/choose_parents.h"
 #include "cluster/changed_blocks.h"
 #include "format/record.h"
+#include "store/catalog.h"
 #include "store/repository.h"
 
 #include "backup_job.h"
@@ -20,7 +21,7 @@ namespace backup_ext {
 
 // In backup mode, and before a thread lives. Fills kind, parent and reason of `record`.
 [[nodiscard]] ChosenParents ChooseOwnParents(const BackupJob& job, const Repository& repository,
-                                             const ClusterFacts& facts,
+                                             const Catalog& catalog, const ClusterFacts& facts,
                                              const StartedBackup& started, BackupRecord* record,
                                              JobSlot* slot);
 // For BackupOptions::untouched_margin: times of files are believed when all parents were taken

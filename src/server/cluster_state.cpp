@@ -56,6 +56,13 @@ std::optional<ClusterMemory> ReadOwnMemory(std::string* problem) {
   return std::nullopt;
 }
 
+std::set<std::string> RememberedBackups(const Repository& repository) {
+  std::string problem;
+  const std::optional<ClusterMemory> memory = ReadOwnMemory(&problem);
+  if (!memory || memory->repository_created_at != repository.identity().created_at) return {};
+  return {memory->backup_ids.begin(), memory->backup_ids.end()};
+}
+
 bool Remembers(const std::optional<ClusterMemory>& memory, const std::string& location) {
   if (!memory || memory->repository.empty()) return false;
   return memory->repository == location || ResolvePath(memory->repository) == ResolvePath(location);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "cluster/cluster_memory.h"
@@ -14,6 +15,8 @@ namespace backup_ext {
 
 // Of this cluster; nothing when there is none, or none that can be used: then `*problem` says why.
 [[nodiscard]] std::optional<ClusterMemory> ReadOwnMemory(std::string* problem);
+// The ids of those that were taken from this data directory into this repository.
+[[nodiscard]] std::set<std::string> RememberedBackups(const Repository& repository);
 
 // True when `memory` is of the repository at `location`, whatever is there now.
 [[nodiscard]] bool Remembers(const std::optional<ClusterMemory>& memory,

@@ -28,11 +28,12 @@ namespace {
 constexpr double kUsualBytesPerSecond = 100e6;
 
 ChosenParents ChooseParentsOfMedia(const BackupJob& job, const Repository& repository,
-                                   uint64_t system_identifier, JobSlot* slot) {
+                                   const Catalog& catalog, uint64_t system_identifier,
+                                   JobSlot* slot) {
   ChosenParents chosen;
   chosen.parents =
-      ChooseMediaParents(repository, RequestedKindOf(job), CurrentSettings().full_interval, Now(),
-                         system_identifier, [slot] { PausePoint(*slot); });
+      ChooseMediaParents(repository, catalog, RequestedKindOf(job), CurrentSettings().full_interval,
+                         Now(), system_identifier, [slot] { PausePoint(*slot); });
   return chosen;
 }
 
@@ -94,7 +95,8 @@ std::unique_ptr<MediaRun> BeginMedia(const BackupJob& job, const Repository& rep
     throw Error(ErrorCode::kNotInPrerequisiteState, "no media directories are set any more");
   }
   CheckMediaDirectories(settings.media.directories, DirectoriesApartFromMedia(settings));
-  const ChosenParents chosen = ChooseParentsOfMedia(job, repository, system_identifier, slot);
+  const ChosenParents chosen =
+      ChooseParentsOfMedia(job, repository, catalog, system_identifier, slot);
   auto media =
       std::make_unique<MediaRun>(repository, system_identifier,
                                  MediaOptions{.backup_id = job.backup_id,

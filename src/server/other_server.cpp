@@ -52,11 +52,7 @@ ThisServer DescribeThisServer(const Repository& repository, const Place& place) 
   server.history = TimelineHistory(place.timeline, DataDir);
   server.host = HostName();
   server.data_directory = DataDir;
-  std::string problem;
-  const std::optional<ClusterMemory> memory = ReadOwnMemory(&problem);
-  if (memory && memory->repository_created_at == repository.identity().created_at) {
-    server.remembered.insert(memory->backup_ids.begin(), memory->backup_ids.end());
-  }
+  server.remembered = RememberedBackups(repository);
   return server;
 }
 

@@ -2,8 +2,8 @@
 #include "backup/choose_parents.h"
 
 #include <fmt/format.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -17,12 +17,12 @@ namespace {
 
 class Chooser {
  public:
-  Chooser(const Repository& repository, const ParentRequest& request,
+  Chooser(const Repository& repository, const Catalog& catalog, const ParentRequest& request,
           const std::function<void()>& pause_point)
       : repository_(repository),
         request_(request),
         pause_point_(pause_point),
-        catalog_(ReadCatalog(repository)),
+        catalog_(catalog),
         interrupted_(ReadInterrupted(repository)) {
     for (const BackupRecord& record : catalog_.backups) {
       const BackupNotes notes = ReadNotes(repository, record.backup_id);
@@ -163,22 +163,22 @@ class Chooser {
   const Repository& repository_;
   const ParentRequest& request_;
   const std::function<void()>& pause_point_;
-  const Catalog catalog_;
+  const Catalog& catalog_;
   const std::vector<BackupRecord> interrupted_;
   std::set<PackId> suspect_packs_;  // of backups that were found damaged, or share packs of such
 };
 
 }  // namespace
 
-std::vector<ParentBackup> ChooseMediaParents(const Repository& repository, RequestedKind kind,
-                                             Microseconds full_interval, Microseconds now,
-                                             uint64_t system_identifier,
+std::vector<ParentBackup> ChooseMediaParents(const Repository& repository, const Catalog& catalog,
+                                             RequestedKind kind, Microseconds full_interval,
+                                             Microseconds now, uint64_t system_identifier,
                                              const std::function<void()>& pause_point) {
   ParentRequest request;
   request.kind = kind;
   request.full_interval = full_interval;
   request.now = now;
-  return Chooser(repository, request, pause_point).ChooseMedia(system_identifier);
+  return Chooser(repository, catalog, request, pause_point).ChooseMedia(system_identifier);
 }
 
 ClusterShape ShapeOf(const BackupRecord& record) {
@@ -186,9 +186,10 @@ ClusterShape ShapeOf(const BackupRecord& record) {
           record.block_bytes,       record.segment_blocks,  record.data_checksums};
 }
 
-ChosenParents ChooseParents(const Repository& repository, const ParentRequest& request,
+ChosenParents ChooseParents(const Repository& repository, const Catalog& catalog,
+                            const ParentRequest& request,
                             const std::function<void()>& pause_point) {
-  return Chooser(repository, request, pause_point).Choose();
+  return Chooser(repository, catalog, request, pause_point).Choose();
 }
 
 }  // namespace backup_ext

@@ -8,6 +8,7 @@
 
 #include "backup/backup_run.h"
 #include "policy/parent_choice.h"
+#include "store/catalog.h"
 #include "store/repository.h"
 
 namespace backup_ext {
@@ -33,17 +34,19 @@ struct ChosenParents {
 };
 
 // Throws Error(kNotInPrerequisiteState) when an incremental backup is asked for and no parent is
-// usable. The caller holds the writer's lock. Reads the manifests of the parents once.
-[[nodiscard]] ChosenParents ChooseParents(const Repository& repository,
+// usable. The caller holds the writer's lock, and has read `catalog` since. Reads the manifests of
+// the parents once.
+[[nodiscard]] ChosenParents ChooseParents(const Repository& repository, const Catalog& catalog,
                                           const ParentRequest& request,
                                           const std::function<void()>& pause_point);
 
 // Those of the media of a new backup, newest first: what media are compared with. Empty when it is
 // a full one, or none can be read. `system_identifier`: of this cluster. Throws nothing for a
-// parent that is damaged. The caller holds the writer's lock.
+// parent that is damaged. The caller holds the writer's lock, and has read `catalog` since.
 [[nodiscard]] std::vector<ParentBackup> ChooseMediaParents(
-    const Repository& repository, RequestedKind kind, Microseconds full_interval, Microseconds now,
-    uint64_t system_identifier, const std::function<void()>& pause_point);
+    const Repository& repository, const Catalog& catalog, RequestedKind kind,
+    Microseconds full_interval, Microseconds now, uint64_t system_identifier,
+    const std::function<void()>& pause_point);
 
 // From the records of a cluster's backup and of a new one.
 [[nodiscard]] ClusterShape ShapeOf(const BackupRecord& record);

@@ -47,7 +47,7 @@ class ChooseParentsTest : public BackupTest {
     return record;
   }
   ChosenParents Choose() {
-    return ChooseParents(repository, request, [] {});
+    return ChooseParents(repository, ReadCatalog(repository), request, [] {});
   }
   static std::vector<std::string> IdsOf(const ChosenParents& chosen) {
     std::vector<std::string> ids;
