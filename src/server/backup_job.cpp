@@ -3,24 +3,23 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstring>
-#include <map>
 #include <optional>
 #include <vector>
 
 #include "backup/backup_run.h"
 #include "backup/finish.h"
 #include "backup/media_run.h"
+#include "backup/missing_tablespaces.h"
 #include "base/file.h"
 #include "base/machine.h"
-#include "policy/pace.h"
 #include "store/catalog.h"
 #include "store/lock.h"
 #include "store/repository.h"
 
+#include "backup_access.h"
 #include "backup_mode.h"
 #include "backup_parents.h"
+#include "backup_report.h"
 #include "cluster_state.h"
 #include "guard.h"
 #include "media_job.h"
@@ -28,14 +27,12 @@
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "progress_meter.h"
-#include "reported_run.h"
 #include "retention_job.h"
 #include "server_facts.h"
 #include "throttle.h"
 #include "timestamp.h"
 #include "version.h"
 #include "wal_collector.h"
-#include "window_end.h"
 
 namespace backup_ext {
 namespace {
@@ -51,60 +48,6 @@ void RequireWalLevel() {
               "WAL of that level does not hold what a restored copy needs to become consistent.",
               "Set wal_level to replica (and max_wal_senders above 0) and restart the server.");
 }
-
-// What the core asks of the server while it copies.
-class JobAccess : public ServerAccess {
- public:
-  JobAccess(const ClusterFacts& facts, WriterLock* lock, JobSlot* slot, Throttle::Manners manners)
-      : facts_(facts), lock_(lock), slot_(slot), throttle_(slot, manners), window_end_(slot) {}
-
-  void Attach(BackupRun* run, WalCollector* wal) {
-    run_ = run;
-    wal_ = wal;
-  }
-
-  void Attach(MediaRun* media) { media_ = media; }
-
-  // Media are copied before there is anything else.
-  void PausePoint() override {
-    if (wal_ != nullptr) wal_->ThrowIfGivenUp();
-    backup_ext::PausePoint(*slot_);
-    ThrowIfPromoted();
-    lock_->Renew();
-    const Settings settings = CurrentSettings();
-    window_end_.Look(settings.schedule);
-    const uint64_t limit = throttle_.Limit(settings.max_bytes_per_second, window_end_.rate());
-    if (media_ != nullptr) media_->SetMaxRate(limit);
-    if (run_ == nullptr) return;
-    run_->SetMaxRate(limit);
-    wal_->Poll(run_);
-  }
-
-  std::optional<Bytes> ReadRelationMap(const std::string& path) override {
-    Bytes content = ReadRelationMapUnderLock(path);
-    if (content.empty()) return std::nullopt;
-    return content;
-  }
-
- private:
-  void ThrowIfPromoted() const {
-    bool in_recovery = false;
-    CallPostgresUninterrupted([&] { in_recovery = RecoveryInProgress(); });
-    if (in_recovery == facts_.in_recovery) return;
-    throw Error(ErrorCode::kNotInPrerequisiteState, "the standby was promoted during the backup",
-                "What was copied before and after the promotion does not belong together.",
-                "Take a new backup.");
-  }
-
-  const ClusterFacts& facts_;
-  WriterLock* lock_;
-  JobSlot* slot_;
-  Throttle throttle_;
-  WindowEndGuard window_end_;
-  MediaRun* media_ = nullptr;
-  BackupRun* run_ = nullptr;
-  WalCollector* wal_ = nullptr;
-};
 
 void AddTextFile(BackupRun* run, FileKind kind, const std::string& path, ByteSpan content) {
   SuppliedFile file;
@@ -135,52 +78,6 @@ void AddConfiguration(BackupRun* run) {
   }
 }
 
-void WarnOf(const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) {
-    const char* const text = warning.c_str();
-    CallPostgresUninterrupted([&] { ereport(WARNING, (errmsg_internal("%s", text))); });
-  }
-}
-
-void ShowToCaller(const std::string& text, JobSlot* slot) {
-  const size_t length = std::min(text.size(), sizeof(slot->warning) - 1);
-  std::memcpy(slot->warning, text.data(), length);
-  slot->warning[length] = '\0';
-}
-
-// Tells the server's statistics, the log and the caller about pages that failed their checksum.
-void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& record,
-                  JobSlot* slot) {
-  if (pages.empty()) return;
-  std::map<uint32_t, int> failures;
-  for (const DamagedPage& page : pages) failures[page.database_oid]++;
-  for (const auto& [database, count] : failures) {
-    const Oid oid = database;
-    const int failed = count;
-    CallPostgresUninterrupted([&] { ReportChecksumFailures(oid, failed); });
-  }
-  const std::string text =
-      fmt::format("backup {} holds damaged pages: {}", record.backup_id, record.error);
-  ShowToCaller(text, slot);
-  WarnOf({text});
-}
-
-// As loud as damage. The backup that found it is right. Said once.
-void ReportAudit(const Repository& repository, const ChosenParents& chosen, const BackupRun& run,
-                 JobSlot* slot) {
-  const std::string findings = run.audit_findings();
-  if (findings.empty() || slot->warning[0] != '\0') return;
-  const std::string text = NoteAudit(repository, chosen, findings);
-  ShowToCaller(text, slot);
-  WarnOf({text});
-}
-
-void LogStart(const BackupJob& job, const Settings& settings) {
-  LogRunStart("backup", job.backup_id,
-              fmt::format("trigger {}, kind {}, workers {}", job.trigger, job.kind,
-                          WorkerThreads(settings)));
-}
-
 // What a cancelled run had stored is not stored again by the next one.
 void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& repository,
                      const WriterLock& lock, bool in_recovery, BackupRecord* record) {
@@ -201,28 +98,6 @@ void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& reposito
         {fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
                      record->backup_id, error.message())});
   }
-}
-
-void LogEnd(const BackupRecord& record) {
-  const std::string media = HasMedia(record) ? fmt::format(" media {} bytes in {} files,",
-                                                           record.media_bytes, MediaFiles(record))
-                                             : std::string();
-  LogRunEnd(
-      "backup", record.backup_id, "finished",
-      fmt::format(
-          "{}, database {} bytes in {} files,{} stored {} bytes, WAL {} to {}, {:.1f} s",
-          record.kind, record.database_bytes, record.files, media, record.stored_bytes,
-          FormatLsn(record.start_lsn), FormatLsn(record.stop_lsn),
-          static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
-}
-
-// For who is told of the job's end. The safety backup of a restore is not what that job is about.
-void KeepFigures(const BackupRecord& record, JobSlot* slot) {
-  if (slot->request.kind != JobKind::kBackup) return;
-  snprintf(slot->figures.kind, sizeof(slot->figures.kind), "%s", record.kind.c_str());
-  slot->figures.database_bytes = record.database_bytes;
-  slot->figures.stored_bytes = record.stored_bytes;
-  slot->figures.files = record.files;
 }
 
 // A row in pg_stat_progress_basebackup for as long as it lives.
@@ -295,7 +170,7 @@ void ThrowIfTakenMeanwhile(const BackupJob& job, const Catalog& catalog, JobSlot
 
 // Everything between the beginning of backup mode and the commit.
 void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun* run,
-             JobAccess* access, WalCollector* wal, BackupMode* mode, MediaRun* media,
+             BackupAccess* access, WalCollector* wal, BackupMode* mode, MediaRun* media,
              BackupRecord* record, JobSlot* slot) {
   run->CopyCluster(started.start_lsn);
   AddTextFile(run, FileKind::kControlFile, XLOG_CONTROL_FILE, ReadControlFileUnderLock());
@@ -330,7 +205,7 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
 
 void RunBackup(const BackupJob& job, JobSlot* slot) {
   const Settings settings = CurrentSettings();
-  LogStart(job, settings);
+  LogBackupStart(job, settings);
   const Mirror mirror;
   const std::string location = RequireRepository(settings);
   RequireWalLevel();
@@ -345,12 +220,16 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
     PausePoint(*slot);
     lock->Renew();
   });
+  CheckTablespacesAreThere(facts, [slot] {
+    PausePoint(*slot);
+    pg_usleep(kPauseMs * 1000L);
+  });
   BackupRecord record = NewRecord(job, facts);
 
   // Somebody waits for a restore, and for its safety backup before it.
   const bool is_urgent = job.trigger == "safety";
-  JobAccess access(facts, lock.get(), slot,
-                   is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
+  BackupAccess access(facts, lock.get(), slot,
+                      is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   const std::unique_ptr<MediaRun> media =
       BeginMedia(job, repository, catalog, facts.system_identifier, &access, slot);
   if (media != nullptr) {
@@ -411,7 +290,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   if (media != nullptr) WarnOf(media->warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   if (slot->warning[0] == '\0') ShowToCaller(DescribeUnreadable(record.media), slot);
-  LogEnd(record);
+  LogBackupEnd(record);
   KeepFigures(record, slot);
   ExpireAfterBackup(repository, lock.get(), record, slot);
   slot->progress.Enter(Phase::kFinished);

@@ -133,6 +133,7 @@ bool WalCollector::Reached(uint64_t lsn) const { return DurableWal(facts_.in_rec
 
 void WalCollector::QueueThrough(BackupRun* run, uint64_t stop_lsn, uint32_t stop_timeline) {
   const uint64_t last = SegmentBefore(stop_lsn, facts_.wal_segment_bytes);
+  needed_until_ = stop_lsn;
   while (next_segment_ <= last) Queue(run, next_segment_, stop_timeline);
   has_all_ = true;
 }
@@ -161,7 +162,8 @@ void WalCollector::Queue(BackupRun* run, uint64_t segment, uint32_t newest_timel
 void WalCollector::Post(BackupRun* run, uint64_t segment, uint32_t timeline) {
   const std::string name =
       WalSegmentName({.timeline = timeline, .number = segment}, facts_.wal_segment_bytes);
-  run->PostWalSegment(name, facts_.wal_segment_bytes);
+  const uint64_t begin = segment * facts_.wal_segment_bytes;
+  run->PostWalSegment(name, std::min<uint64_t>(facts_.wal_segment_bytes, needed_until_ - begin));
   posted_.push_back(segment);
   posted_names_[name] = facts_.wal_segment_bytes;
 }

@@ -71,6 +71,7 @@ class WalCollector {
   uint32_t start_timeline_;
   uint64_t first_segment_;
   uint64_t next_segment_;  // the first that is not queued
+  uint64_t needed_until_ = UINT64_MAX;
   // What was posted: in that order the segments' numbers, some of them twice, and the names.
   std::vector<uint64_t> posted_;
   WalFiles posted_names_;

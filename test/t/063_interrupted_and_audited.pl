@@ -38,8 +38,10 @@ sub log_has
 }
 
 #
-# Interrupted when all files are stored.
+# Interrupted when all files are stored. A file that was made within a second before it was read is
+# stored again.
 #
+sleep(2);
 my ($run, $worker) = hold_in_phase($node, waiting_call('SELECT backup_now()'), 'waiting for WAL');
 my $interrupted = $node->safe_psql('postgres', 'SELECT backup_id FROM backup_progress()');
 $node->safe_psql('postgres', 'SELECT backup_cancel(job_id) FROM backup_progress()');

@@ -114,6 +114,8 @@ $copy = start_stage($stage);
 is(staged_psql($copy, 'postgres', 'SHOW listen_addresses'), '', 'after undo the stage has its guards');
 is(staged_psql($copy, 'postgres', 'SELECT i FROM since'), '1', 'and what was written since');
 stop_stage($copy);
+refused('a restore onto it', qr/was the server until its activation was undone/,
+	'restore', $backup_id, $stage->{directory}, '--repository', repository($node));
 
 #
 # The new server goes on in the same repository; the restore of its backup is compared too.

@@ -118,9 +118,10 @@ class BackupRun {
   // pages at or after it are mended by replay, so their checksum is not judged.
   void CopyCluster(uint64_t start_lsn);
 
-  // Queues one WAL segment (its first `bytes`) of the data directory's pg_wal, found under
-  // `file_name`. The first page is checked to be that segment's, and again after it was read: it
-  // must stay there until it is stored. Returns at once. Does nothing once Finish() has drained.
+  // Queues one WAL segment of the data directory's pg_wal, found under `file_name`: its first
+  // `bytes`, and zeros for the rest. The first page is checked to be that segment's, and again
+  // after it was read: it must stay there until it is stored. Returns at once. Does nothing once
+  // Finish() has drained.
   void PostWalSegment(const std::string& file_name, uint64_t bytes);
   // How many posted segments, counted in the order of posting, are stored. Hands waiting ones to
   // the threads, and rethrows a thread's error.

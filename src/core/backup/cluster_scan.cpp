@@ -8,6 +8,7 @@
 #include <array>
 #include <utility>
 
+#include "backup/missing_tablespaces.h"
 #include "base/error.h"
 #include "cluster/contents.h"
 
@@ -16,11 +17,6 @@ namespace {
 
 constexpr std::string_view kTablespaces = "pg_tblspc";
 constexpr std::string_view kWal = "pg_wal";
-
-bool IsOid(std::string_view name) {
-  return !name.empty() && name.size() <= 10 && name.front() != '0' &&
-         std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
-}
 
 // Places without which a restored server lacks data, or does not start.
 bool MustNotBeLink(std::string_view path, bool in_relation_directory) {
@@ -32,17 +28,6 @@ bool MustNotBeLink(std::string_view path, bool in_relation_directory) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   return name == "PG_VERSION" ||
          (in_relation_directory && (name == "pg_filenode.map" || ParseRelationFileName(name)));
-}
-
-// Nothing when the link vanished, or became something else, since it was seen.
-std::optional<std::string> ReadLinkIfExists(const std::string& path) {
-  try {
-    return ReadLink(path);
-  } catch (const Error&) {
-    const auto status = StatLink(path);
-    if (status && S_ISLNK(status->st_mode)) throw;
-    return std::nullopt;
-  }
 }
 
 std::optional<struct stat> StatFileIfReachable(const std::string& path) {
@@ -119,7 +104,7 @@ std::optional<ScannedEntry> ClusterScan::Next() {
         break;
     }
   }
-  CheckMissingTablespaces();
+  for (const std::string& path : missing_tablespaces_) ThrowIfStillLinked(facts_, path);
   return std::nullopt;
 }
 
@@ -229,9 +214,7 @@ std::optional<ScannedEntry> ClusterScan::VisitTablespace(const std::string& name
   const std::string disk_path = JoinPath(facts_.data_directory, path);
   const auto link = ReadLinkIfExists(disk_path);
   if (!link) return std::nullopt;
-  // A mount point without its file system may well be a directory, but not with this one in it.
-  const auto target = StatFile(JoinPath(disk_path, facts_.version_directory));
-  if (!target || !S_ISDIR(target->st_mode)) {
+  if (!HasTablespace(facts_, path)) {
     missing_tablespaces_.push_back(std::move(path));
     return std::nullopt;
   }
@@ -243,25 +226,6 @@ std::optional<ScannedEntry> ClusterScan::VisitTablespace(const std::string& name
   levels_.back().descents.insert(name + "/");
   linked_tablespaces_.insert(std::move(path));
   return scanned;
-}
-
-// The server makes the link last and removes it last, so one that leads to no tablespace is soon
-// gone when it is that of CREATE or DROP TABLESPACE.
-void ClusterScan::CheckMissingTablespaces() const {
-  for (const std::string& path : missing_tablespaces_) {
-    const auto link = ReadLinkIfExists(JoinPath(facts_.data_directory, path));
-    if (!link) continue;
-    throw Error(
-        ErrorCode::kNotInPrerequisiteState,
-        fmt::format("cannot back up tablespace {}: there is no tablespace in \"{}\"",
-                    path.substr(kTablespaces.size() + 1), *link),
-        fmt::format("The link \"{}\" leads there, but there is no directory \"{}\". A backup "
-                    "without it would not hold all data.",
-                    path, JoinPath(*link, facts_.version_directory)),
-        "Check that its file system is mounted. A tablespace that is lost for good must be "
-        "dropped; "
-        "a link of none that pg_tablespace knows may be removed.");
-  }
 }
 
 std::vector<std::string> ClusterScan::TakeWarnings() { return std::exchange(warnings_, {}); }

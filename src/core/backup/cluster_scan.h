@@ -54,7 +54,6 @@ class ClusterScan {
                                                       const struct stat& status);
   [[nodiscard]] std::optional<ScannedEntry> VisitTablespace(const std::string& name,
                                                             const struct stat& status);
-  void CheckMissingTablespaces() const;
   void Warn(std::string warning);
   void WarnSpecial(const std::string& path);
 

@@ -113,20 +113,23 @@ void CopyWalSegment(CopyEnvironment* environment, Worker* worker, EntryQueue* qu
     throw SystemError(fmt::format("read the status of file \"{}\"", disk_path), errno);
   }
   SetAttributes(status, read_at, &entry);
-  entry.size_bytes = bytes;
+  entry.size_bytes = facts.wal_segment_bytes;
   posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 
   Xxh3Stream digest;
-  for (uint64_t offset = 0; offset < bytes; offset += kFramePlainLimitBytes) {
+  for (uint64_t offset = 0; offset < entry.size_bytes; offset += kFramePlainLimitBytes) {
     const auto count =
-        static_cast<size_t>(std::min<uint64_t>(kFramePlainLimitBytes, bytes - offset));
+        static_cast<size_t>(std::min<uint64_t>(kFramePlainLimitBytes, entry.size_bytes - offset));
     if (environment->stop) return;
     const std::span<std::byte> plain = std::span(worker->buffer).first(count);
-    if (ReadAt(file.get(), plain.data(), count, offset, disk_path) < count) {
+    const auto wanted =
+        static_cast<size_t>(std::clamp<uint64_t>(bytes, offset, offset + count) - offset);
+    std::ranges::fill(plain.subspan(wanted), std::byte{0});
+    if (ReadAt(file.get(), plain.data(), wanted, offset, disk_path) < wanted) {
       throw Error(ErrorCode::kDamaged,
                   fmt::format("WAL segment \"{}\" is shorter than {} bytes", disk_path, bytes));
     }
-    if (offset == 0 && count >= kFirstPageBytes) {
+    if (offset == 0 && wanted >= kFirstPageBytes) {
       CheckFirstPage(plain.first(kFirstPageBytes), facts, file_name, disk_path);
     }
     digest.Update(plain);

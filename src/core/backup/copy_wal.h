@@ -53,9 +53,10 @@ class WalCopier {
   std::optional<WorkerPool> pool_;  // last: ends before what its tasks use
 };
 
-// One segment's first `bytes`, as fast as it can be read. Throws Error(kDamaged) when the file is
-// shorter, or is not the segment that its name says, before or after it was read: segments are
-// recycled by renaming. Not finished when the run is to stop.
+// One segment's first `bytes`, as fast as they can be read, then zeros: what a recycled segment
+// holds behind the last record is of no use. Throws Error(kDamaged) when the file is shorter, or is
+// not the segment that its name says, before or after it was read: segments are recycled by
+// renaming. Not finished when the run is to stop.
 void CopyWalSegment(CopyEnvironment* environment, Worker* worker, EntryQueue* queue, uint64_t slot,
                     const std::string& file_name, uint64_t bytes);
 

@@ -132,6 +132,16 @@ std::string ReadLink(const std::string& path) {
   }
 }
 
+std::optional<std::string> ReadLinkIfExists(const std::string& path) {
+  try {
+    return ReadLink(path);
+  } catch (const Error&) {
+    const auto status = StatLink(path);
+    if (status && S_ISLNK(status->st_mode)) throw;
+    return std::nullopt;
+  }
+}
+
 bool MakeDirectory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), 0700) == 0) {
     const FileDescriptor directory = OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

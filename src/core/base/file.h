@@ -76,6 +76,8 @@ struct DirectoryEntry {
 // stat(2); nothing when there is no such file or the link dangles.
 [[nodiscard]] std::optional<struct stat> StatFile(const std::string& path);
 [[nodiscard]] std::string ReadLink(const std::string& path);
+// Nothing when there is no such link, or something else.
+[[nodiscard]] std::optional<std::string> ReadLinkIfExists(const std::string& path);
 
 // mkdir(2) and fsync of its parent. Mode exact whatever the umask. False when it was there already
 // (as a directory, or a link to one); the parent is fsynced then too, for its maker may have died

@@ -83,4 +83,6 @@ uint32_t DatabaseOfDirectory(std::string_view directory) {
   return directory.empty() ? database.value_or(0) : 0;
 }
 
+bool IsOid(std::string_view name) { return TakeNumber(&name) && name.empty(); }
+
 }  // namespace backup_ext

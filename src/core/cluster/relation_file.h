@@ -33,4 +33,7 @@ struct RelationFileName {
 // The database's oid from such a path; 0 for `global` and any other.
 [[nodiscard]] uint32_t DatabaseOfDirectory(std::string_view directory);
 
+// Digits only, without leading zeros: a tablespace's link in pg_tblspc, a database's directory.
+[[nodiscard]] bool IsOid(std::string_view name);
+
 }  // namespace backup_ext

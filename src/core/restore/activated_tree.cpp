@@ -136,8 +136,9 @@ void TakeMarkerAway(const std::string& directory) {
   }
 }
 
-void GiveMarkerBack(const std::string& directory) {
+void GiveMarkerBack(const std::string& directory, AfterUse use) {
   if (StatLink(ActivatedMarker(directory))) {
+    if (use == AfterUse::kServed) WriteOwnedFile(InFolder(directory, kServedFile), {}, directory);
     Move(ActivatedMarker(directory), StageMarkerPath(directory));
   }
 }

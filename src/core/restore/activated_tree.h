@@ -26,9 +26,11 @@ enum class AfterUse {
 };
 void GiveGuardsBack(const std::string& directory, AfterUse use);
 
-// stage.json <-> activated.json
+// stage.json <-> activated.json. One that was the server keeps a note of it: it holds what was
+// written then, and no restore may write over that.
 void TakeMarkerAway(const std::string& directory);
-void GiveMarkerBack(const std::string& directory);
+void GiveMarkerBack(const std::string& directory, AfterUse use);
+inline constexpr const char* kServedFile = "served";  // in kStageFolder
 
 // The directory that was replaced becomes something that writes into no repository and can be
 // discarded as the stage; and the way back.

@@ -83,7 +83,7 @@ void RollBack(const ActivationJournal& journal) {
   CheckNotRunning(journal.stage_directory,
                   fmt::format("roll back the activation of stage {}", journal.stage_id));
   if (journal.old_inode != 0) PutInPlace(journal, journal.old_inode);
-  GiveMarkerBack(journal.stage_directory);
+  GiveMarkerBack(journal.stage_directory, AfterUse::kNeverServed);
   GiveGuardsBack(journal.stage_directory, AfterUse::kNeverServed);
   MoveTablespacesBack(journal, journal.stage_directory);
   RemoveActivationJournal(journal.data_directory);
@@ -105,7 +105,7 @@ void FinishUndo(const ActivationJournal& journal, const StepDone& step_done) {
   }
   Tell(step_done, "exchange");
   CheckNotRunning(stage, attempt);
-  GiveMarkerBack(stage);
+  GiveMarkerBack(stage, AfterUse::kServed);
   Tell(step_done, "marker");
   GiveGuardsBack(stage, AfterUse::kServed);
   Tell(step_done, "configuration");

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cluster/control_file.h"
+#include "restore/activated_tree.h"
 #include "restore/directory_content.h"
 #include "restore/running_server.h"
 #include "restore/stage_marker.h"
@@ -74,6 +75,11 @@ void CheckMayBeReplaced(const std::string& directory, const StageMarker& marker)
     if (!StatLink(fmt::format("{}/{}/{}", directory, kStageFolder, name))) continue;
     throw Refusal(ErrorCode::kNotInPrerequisiteState, directory,
                   "It is a stage whose activation was begun.");
+  }
+  if (StatLink(fmt::format("{}/{}/{}", directory, kStageFolder, kServedFile))) {
+    throw Refusal(ErrorCode::kNotInPrerequisiteState, directory,
+                  "It was the server until its activation was undone, and holds what was written "
+                  "then.");
   }
   if (!IsOf(marker, directory)) {
     throw Refusal(

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "backup/missing_tablespaces.h"
+
 #include "backup_test_support.h"
 
 namespace backup_ext {
@@ -193,6 +195,23 @@ TEST_F(ClusterScanTest, ATablespaceThatIsNotThereEndsIt) {
     }
     RemoveFile(Disk("pg_tblspc/16399"));
   }
+}
+
+TEST_F(ClusterScanTest, ATablespaceThatIsNotThereIsSeenBeforehand) {
+  const auto nothing = [] {};
+  Link(directory / "mount_point", "pg_tblspc/16399");
+  MakeClusterDirectory("pg_tblspc/16400/" + std::string(kTestVersionDirectory));
+  MakeClusterDirectory("pg_tblspc/no_oid");
+  EXPECT_THROW(CheckTablespacesAreThere(facts, nothing), Error);
+  // DROP TABLESPACE comes to its end.
+  CheckTablespacesAreThere(facts, [&] { RemoveFile(Disk("pg_tblspc/16399")); });
+  // CREATE TABLESPACE does, on a standby: the directory of the version is made after the link.
+  Link(directory / "mount_point", "pg_tblspc/16399");
+  CheckTablespacesAreThere(facts, [&] {
+    std::filesystem::create_directories(
+        fmt::format("{}/mount_point/{}", directory.path(), kTestVersionDirectory));
+  });
+  CheckTablespacesAreThere(facts, [] { ADD_FAILURE() << "nothing is missing"; });
 }
 
 // DROP TABLESPACE removes what is in it first, then the link.

@@ -4,6 +4,9 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+
 #include "backup_test_support.h"
 #include "cluster/wal_file.h"
 
@@ -81,15 +84,22 @@ TEST_F(CopyWalTest, WaitsNeitherForTheFilesNorForTheMaximumRate) {
   EXPECT_LE(server.pauses, kMostPauses);
 }
 
-TEST_F(CopyWalTest, StoresTheFirstBytesOfAPartialSegment) {
-  WriteSegment(3);
+// Behind its last record a recycled segment holds what it held before.
+TEST_F(CopyWalTest, StoresZerosBehindTheFirstBytesOfASegment) {
+  constexpr std::array<size_t, 4> kBytes = {1, 5000, 65536, 300'000};
   const auto run = NewRun();
   run->CopyCluster(kTestStartLsn);
-  run->PostWalSegment(Name(3), 5000);
+  for (size_t i = 0; i < kBytes.size(); ++i) {
+    WriteSegment(3 + i);
+    run->PostWalSegment(Name(3 + i), kBytes.at(i));
+  }
   const StoredBackup backup = Finish(run.get());
-  Bytes expected = MakeWalSegment(1, 3, 3);
-  expected.resize(5000);
-  EXPECT_TRUE(backup.At("pg_wal/" + Name(3)).content == expected);
+  for (size_t i = 0; i < kBytes.size(); ++i) {
+    Bytes expected = MakeWalSegment(1, 3 + i, static_cast<uint32_t>(3 + i));
+    std::fill(expected.begin() + static_cast<ptrdiff_t>(kBytes.at(i)), expected.end(),
+              std::byte{0});
+    EXPECT_TRUE(backup.At("pg_wal/" + Name(3 + i)).content == expected) << kBytes.at(i);
+  }
 }
 
 TEST_F(CopyWalTest, TellsProgressWithoutDraining) {

@@ -148,4 +148,11 @@ TEST(RelationDirectory, IsKnownByItsPath) {
 }
 
 }  // namespace
+TEST(Oid, IsANumberWithOneSpelling) {
+  for (const std::string_view name : {"1", "16399", "4294967295"}) EXPECT_TRUE(IsOid(name)) << name;
+  for (const std::string_view name : {"", "0", "016399", "4294967296", "16399x", "-1", " 1"}) {
+    EXPECT_FALSE(IsOid(name)) << name;
+  }
+}
+
 }  // namespace backup_ext

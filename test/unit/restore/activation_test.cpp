@@ -76,9 +76,15 @@ class ActivationTest : public RestoreTest {
   }
   ActivationRequest Request() { return {stage_, data_, OtherCluster::kRefuse, {}}; }
 
+  // But for the note of a stage that was the server.
+  Snapshot StageNow() {
+    Snapshot now = SnapshotOf(stage_);
+    was_served_ = now.erase("backup_ext_stage/served") > 0;
+    return now;
+  }
   void ExpectAsBefore() {
     EXPECT_EQ(SnapshotOf(data_), old_);
-    EXPECT_EQ(SnapshotOf(stage_), staged_);
+    EXPECT_EQ(StageNow(), staged_);
     EXPECT_EQ(SnapshotOf(stage_ + ".tablespaces"), tablespaces_);
     EXPECT_FALSE(StatLink(ActivationJournalPath(data_)));
   }
@@ -117,6 +123,7 @@ class ActivationTest : public RestoreTest {
   }
 
   std::string data_ = directory_ / "main";
+  bool was_served_ = false;
   Snapshot old_;
   Snapshot staged_;
   Snapshot tablespaces_;
@@ -155,6 +162,7 @@ TEST_F(ActivationTest, ExchangesTheTwoAndUndoes) {
   ExpectActivated();
   static_cast<void>(UndoActivation(data_));
   ExpectAsBefore();
+  EXPECT_TRUE(was_served_);
   static_cast<void>(Activate(Request()));
   ExpectActivated();
 }
@@ -254,6 +262,7 @@ TEST_F(ActivationTest, KilledAtEveryStepOfUndo) {
     ExpectOneOfTwo();
     if (ReadActivationJournal(data_)) static_cast<void>(UndoActivation(data_));
     ExpectAsBefore();
+    EXPECT_TRUE(was_served_);
     if (!killed) break;
     static_cast<void>(Activate(Request()));
     KillAfter(steps, run);
@@ -280,6 +289,7 @@ TEST_F(ActivationTest, CrashBetweenTwoRenames) {
   RenameDurably(data_, data_ + ".backup_ext_parked");
   static_cast<void>(UndoActivation(data_));
   ExpectAsBefore();
+  EXPECT_FALSE(was_served_);  // rolled back
   stop_after(4);
   RenameDurably(data_, data_ + ".backup_ext_parked");
   RenameDurably(stage_, data_);
@@ -291,7 +301,8 @@ TEST_F(ActivationTest, CrashBetweenTwoRenames) {
   RenameDurably(data_, data_ + ".backup_ext_parked");
   static_cast<void>(FinishInterrupted(data_));
   EXPECT_EQ(ReadText(data_ + "/postgresql.conf"), "# old\n");
-  EXPECT_EQ(SnapshotOf(stage_), staged_);
+  EXPECT_EQ(StageNow(), staged_);
+  EXPECT_TRUE(was_served_);
 }
 
 TEST_F(ActivationTest, NoDataDirectoryYet) {

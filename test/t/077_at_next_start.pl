@@ -1,0 +1,98 @@
+# A marked stage becomes the server at the next start of a service: by what doc/operations.md shows for
+# systemd and for a container, taken from there as it stands.
+use strict;
+use warnings;
+use BackupExtJudges;
+use BackupExtProgram;
+use BackupExtTest qw(new_node take_backup stage dump);
+use FindBin;
+use IPC::Run qw(run);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $text = slurp_file("$FindBin::RealBin/../../doc/operations.md");
+my ($arguments) = $text =~ m{^ExecStartPre=-/\S+/backup_ext (activate .*)$}m or die 'no ExecStartPre in the document';
+my ($entry_point) = $text =~ m{^(\#!/bin/sh\nbackup_ext activate .*?)^```}ms or die 'no entry point in the document';
+
+my $node = new_node('main', conf => { autovacuum => 'off' });
+my $data = $node->data_dir;
+$node->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS i');
+my $backup_id = take_backup($node);
+my $then = dump($node);
+$node->safe_psql('postgres', 'UPDATE t SET i = 2');
+my $now = dump($node);
+
+# What the image's own entry point does in the end: the server takes its place.
+my $bin = PostgreSQL::Test::Utils::tempdir();
+my $bindir = $node->config_data('--bindir');
+sub program_file
+{
+	my ($name, $content) = @_;
+	append_to_file("$bin/$name", $content);
+	chmod(0755, "$bin/$name") or die;
+	return "$bin/$name";
+}
+program_file('docker-entrypoint.sh', qq{#!/bin/sh\nexec "\$@"\n});
+my $script = program_file('entry_point.sh', $entry_point);
+
+sub with_server
+{
+	my ($what, $expected_dump, $expected_error) = @_;
+	my ($output, $error) = ('', '');
+	local $ENV{PATH} = "$bin:$bindir:$ENV{PATH}";
+	local $ENV{PGDATA} = $data;
+	my $server = IPC::Run::start([ $script, 'postgres', '-c', 'logging_collector=off' ],
+		'<', \undef, '>', \$output, '2>', \$error);
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "$what: no server: $error";
+	same_dump(dump($node), $expected_dump, $what);
+	# It is the process that a container is told to stop.
+	$server->signal('INT');
+	$server->finish;
+	is($server->result(0), 0, "$what: it stops as a server does");
+	like($output . $error, $expected_error, "$what: what it says");
+	return;
+}
+
+sub mark
+{
+	my $stage = stage($node, $backup_id);
+	runs('mark', 'activate', $stage->{directory}, '--pgdata', $data, '--at-next-start');
+	return $stage;
+}
+
+#
+# A container.
+#
+my $stage = mark();
+$node->stop;
+with_server('a container with a mark', $then, qr/is the data directory/);
+with_server('a container without one', $then, qr/\A(?!.*is the data directory).*\z/s);
+runs('undo', 'undo', '--pgdata', $data);
+with_server('a container after undo', $now, qr/database system is ready/);
+
+# What cannot be activated does not keep the server from starting.
+$node->start;
+$stage = mark();
+$node->stop;
+rename("$stage->{directory}/PG_VERSION", "$stage->{directory}/away") or die;
+with_server('a container whose stage is broken', $now, qr/the marked stage was not activated/);
+rename("$stage->{directory}/away", "$stage->{directory}/PG_VERSION") or die;
+with_server('a mark is good for one try', $now, qr/database system is ready/);
+
+#
+# systemd: the line is a command of words, with the instance in it. `%I` is the directory's own end.
+#
+$node->start;
+$stage = mark();
+$node->stop;
+$arguments =~ s{/var/lib/postgresql/%I}{$data} or die 'no %I in the document';
+my ($said, $error) = ("", "");
+is(run([ "$bindir/backup_ext", split(/ /, $arguments) ], '>', \$said, '2>', \$error) ? 0 : 1, 0,
+	'systemd: the command succeeds')
+  or diag($said, $error);
+start_activated($node);
+same_dump(dump($node), $then, 'systemd: the marked stage is the server');
+$node->stop;
+
+done_testing();
