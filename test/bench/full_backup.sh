@@ -41,26 +41,6 @@ settle() {
   settle_cluster
 }
 
-# Samples the memory of our worker until it ends: the peak of its resident set, and of the part that
-# is its own and not the server's shared memory. The kernel keeps the first one itself (VmHWM).
-watch_worker() {
-  local pid='' all=0 own=0 key value
-  until [[ -n $pid ]]; do
-    pid=$(query 'SELECT pid FROM backup_progress() LIMIT 1') || return 0
-    sleep 0.05
-  done
-  while [[ -r /proc/$pid/status ]]; do
-    while read -r key value _; do
-      case $key in
-        VmHWM:) ((value > all)) && all=$value ;;
-        RssAnon:) ((value > own)) && own=$value ;;
-      esac
-    done < "/proc/$pid/status" 2>/dev/null
-    echo "$all $own" > "$measurements/memory.last"
-    sleep 0.05
-  done
-}
-
 measure() {
   local tool=$1 watcher='' began ended
   settle "$tool"

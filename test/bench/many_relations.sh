@@ -37,23 +37,18 @@ prepare() {
 ours() { query "SELECT backup_now(kind => '$1')" > /dev/null; }
 pgbackrest() { pgbackrest_main --type="${1/incremental/incr}" backup; }
 
-# The resident set of the worker at its largest, as the kernel keeps it.
-watch_memory() {
-  local pid
-  while :; do
-    pid=$(as_root pgrep -f 'postgres: .*backup_ext (backup|restore)' | head -n 1) || true
-    [[ -z $pid ]] || as_root sed -n 's/^VmHWM: *\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null
-    sleep 0.1
-  done >> "$measurements/memory"
-}
-
 timed() {
-  local name=$1 began
+  local name=$1 began watcher=''
   shift
   settle_cluster
+  if [[ $name == *.ours ]]; then
+    watch_worker &
+    watcher=$!
+  fi
   began=$(now_ms)
   "$@"
   echo $(($(now_ms) - began)) >> "$measurements/$name.ms"
+  [[ -z $watcher ]] || { wait "$watcher" || true; cat "$measurements/memory.last" >> "$measurements/memory"; }
 }
 
 seconds() { median < "$measurements/$1.ms" | awk '{ printf "%.2f s", $1 / 1000 }'; }
@@ -63,14 +58,11 @@ measurements=build/bench-many-relations
 rm -rf "$measurements"
 mkdir -p "$measurements"
 prepare
-watch_memory &
-watcher=$!
 for ((round = 1; round <= runs; round++)); do
   for kind in full incremental; do
     for tool in ours pgbackrest; do timed "$kind.$tool" "$tool" "$kind"; done
   done
 done
-kill "$watcher"
 timed list query 'SELECT count(*) FROM backup_list()' > /dev/null
 timed restore as_postgres backup_ext --repository ours restore latest restored --jobs 2 > /dev/null
 timed drop query "SELECT backup_drop(min(backup_id)) FROM backup_list()" > /dev/null
@@ -83,4 +75,4 @@ for kind in full incremental; do
     "$(seconds "$kind.pgbackrest")" "$(ratio "$kind.ours" "$kind.pgbackrest")"
 done
 printf 'list %s, restore %s, drop %s; peak memory of our worker %d MB\n' "$(seconds list)" \
-  "$(seconds restore)" "$(seconds drop)" "$(($(sort -n "$measurements/memory" | tail -n 1) / 1024))"
+  "$(seconds restore)" "$(seconds drop)" "$(($(cut -d ' ' -f 1 "$measurements/memory" | sort -n | tail -n 1) / 1024))"

@@ -40,13 +40,17 @@ bench_data() {
   bench_pgbackrest
 }
 
-# pgBackRest reads no setting from our command line that it can have in a file.
+# pgBackRest reads no setting from our command line that it can have in a file. Block incremental is
+# there since 2.46; Debian 12 has 2.45.
 bench_pgbackrest() {
+  local version block=n
+  version=$(command pgbackrest version | sed 's/^pgBackRest //')
+  if [[ $(printf '%s\n' 2.46 "$version" | sort -V | head -n 1) == 2.46 ]]; then block=y; fi
   as_postgres tee pgbackrest.conf > /dev/null <<CONF
 [global]
 repo1-path=$SCRATCH/pgbackrest
 repo1-bundle=y
-repo1-block=y
+$([[ $block == n ]] || echo repo1-block=y)
 repo1-retention-full=1
 process-max=2
 compress-type=zst
@@ -75,3 +79,23 @@ settle_cluster() {
 }
 
 stored_bytes() { as_postgres sh -c "[ ! -e $1 ] || du -sb $1" | cut -f 1; }
+
+# Samples the memory of our worker until it ends: the peak of its resident set, and of the part that
+# is its own and not the server's shared memory (kB). The kernel keeps the first one itself (VmHWM).
+watch_worker() {
+  local pid='' all=0 own=0 key value
+  until [[ -n $pid ]]; do
+    pid=$(query 'SELECT pid FROM backup_progress() LIMIT 1') || return 0
+    sleep 0.05
+  done
+  while [[ -r /proc/$pid/status ]]; do
+    while read -r key value _; do
+      case $key in
+        VmHWM:) ((value > all)) && all=$value ;;
+        RssAnon:) ((value > own)) && own=$value ;;
+      esac
+    done < "/proc/$pid/status" 2>/dev/null
+    echo "$all $own" > "$measurements/memory.last"
+    sleep 0.05
+  done
+}

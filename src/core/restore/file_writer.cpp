@@ -20,6 +20,8 @@ namespace {
 
 // Writeback begins this early, so that the fsync of the end finds little left to do.
 constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
+// Runs of a few pages, as incremental backups make them, are written together.
+constexpr size_t kWriteBytes = 256 * 1024;
 
 ByteSpan UnitsOfRun(const ManifestEntry& entry, const PageRun& run, ByteSpan plain) {
   const uint64_t unit = entry.map.unit_bytes;
@@ -190,17 +192,30 @@ void FileWriter::WriteNew(const ManifestEntry& entry, const std::string& destina
   uint32_t crc = kCrc32cInit;
   uint64_t size = 0;
   uint64_t flushed = 0;
-  ForEachWrittenPiece(entry, [&](ByteSpan bytes) {
+  buffer_.clear();
+  const auto write = [&](ByteSpan bytes) {
     WriteAll(file.get(), bytes, full_path);
-    crc = Crc32cUpdate(crc, bytes);
     size += bytes.size();
     if (size - flushed < kWritebackBytes) return;
     // Only a hint; what must be durable is fsynced at the end.
     (void)sync_file_range(file.get(), static_cast<off_t>(flushed),
                           static_cast<off_t>(size - flushed), SYNC_FILE_RANGE_WRITE);
     flushed = size;
+  };
+  ForEachWrittenPiece(entry, [&](ByteSpan bytes) {
+    crc = Crc32cUpdate(crc, bytes);
+    if (buffer_.size() + bytes.size() > kWriteBytes) {
+      write(buffer_);
+      buffer_.clear();
+    }
+    if (bytes.size() >= kWriteBytes) {
+      write(bytes);
+    } else {
+      buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+    }
   });
   if (at_.should_stop()) return;
+  write(buffer_);
   at_.tree->SealFile(file.get(), entry.mode, destination);
   (void)sync_file_range(file.get(), static_cast<off_t>(flushed), 0, SYNC_FILE_RANGE_WRITE);
   at_.manifest->Add(destination, size, MtimeSeconds(entry), Crc32cFinish(crc));

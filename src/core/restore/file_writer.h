@@ -60,6 +60,7 @@ class FileWriter {
   Surroundings at_;
   FrameSource frames_;
   EarlierFile* earlier_ = nullptr;  // while Mend() works on it
+  Bytes buffer_;                    // of WriteNew()
   uint64_t kept_bytes_ = 0;
 };
 
