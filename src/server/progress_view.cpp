@@ -68,6 +68,7 @@ void DescribeSlowing(uint32_t slowed_by, char* text, size_t room) {
                 {kSlowedByReplicationLag, "replication lag"},
                 {kSlowedByCommitLatency, "commit latency"},
                 {kSlowedByActiveBackends, "active backends"},
+                {kSlowedByBusyProcessors, "busy processors"},
                 {kSlowedByWindowEnd, "window_end"}};
   text[0] = '\0';
   for (const auto& [bit, name] : kNames) {

@@ -83,6 +83,7 @@ enum SlowedBy : uint32_t {
   kSlowedByCommitLatency = 4,
   kSlowedByActiveBackends = 8,
   kSlowedByWindowEnd = 16,
+  kSlowedByBusyProcessors = 32,
 };
 
 struct JobSlot {

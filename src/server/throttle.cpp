@@ -10,7 +10,7 @@ namespace {
 
 constexpr Microseconds kJudgeEvery = 2 * kMicrosecondsPerSecond;
 // What is no sign of load.
-constexpr uint32_t kBySettings = kSlowedByMaxRate | kSlowedByWindowEnd;
+constexpr uint32_t kByOther = kSlowedByMaxRate | kSlowedByWindowEnd | kSlowedByBusyProcessors;
 
 }  // namespace
 
@@ -37,7 +37,7 @@ void Throttle::Judge(Microseconds now) {
   judged_bytes_ = bytes;
 }
 
-uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate) {
+uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, bool gave_way) {
   if (manners_ == Manners::kMakeRoom) {
     CallPostgresUninterrupted([this] { probe_.Look(); });
     const Microseconds now = MonotonicNow();
@@ -47,12 +47,13 @@ uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate) {
   if (slot_->progress.phase == Phase::kCopying) {
     if (max_rate > 0) slowed_by |= kSlowedByMaxRate;
     if (window_rate > 0) slowed_by |= kSlowedByWindowEnd;
+    if (gave_way) slowed_by |= kSlowedByBusyProcessors;
     if (pace_limit_ > 0 && signs_.replication_lag) slowed_by |= kSlowedByReplicationLag;
     if (pace_limit_ > 0 && signs_.commit_latency) slowed_by |= kSlowedByCommitLatency;
     if (pace_limit_ > 0 && signs_.active_backends) slowed_by |= kSlowedByActiveBackends;
     // The load is as it was, and the rate is coming back.
     if (pace_limit_ > 0 && !signs_.any()) slowed_by |= last_signs_;
-    if (signs_.any()) last_signs_ = slowed_by & ~kBySettings;
+    if (signs_.any()) last_signs_ = slowed_by & ~kByOther;
   }
   slot_->slowed_by = slowed_by;
   return LowerRate(LowerRate(max_rate, window_rate), pace_limit_);

@@ -17,8 +17,9 @@ class Throttle {
   // `slot` outlives it; `slot->slowed_by` is kept up to date.
   Throttle(JobSlot* slot, Manners manners) : slot_(slot), manners_(manners) {}
 
-  // Bytes a second, 0: unlimited. At each pause point.
-  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate);
+  // Bytes a second, 0: unlimited. At each pause point. `gave_way`: its threads slept since the last
+  // one, for others that wait for a processor.
+  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate, bool gave_way);
 
  private:
   void Judge(Microseconds now);

@@ -39,7 +39,7 @@ my $position = log_position($node);
 my $slow = start_slow_backup($node);
 ok($node->poll_query_until('postgres', q{SELECT bytes_done > 0 AND bytes_total > bytes_done
 		AND files_done > 0 AND files_total > files_done AND percent > 0 AND percent < 100
-		AND bytes_per_second > 0 AND eta > now() AND throttled_because = 'max_rate'
+		AND bytes_per_second > 0 AND eta > now() AND throttled_because LIKE 'max_rate%'
 		AND operation = 'backup' AND pid IS NOT NULL FROM backup_progress()}),
 	'backup_progress(): bytes, files, rate, time left');
 is(sql("SELECT backup_id = '$slow' FROM backup_progress()"), 't', 'and which backup it is');

@@ -142,6 +142,10 @@ void BackupRun::DrainWal() {
   state_->wal.Drain();
 }
 
+void BackupRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(gives_way); }
+
+Microseconds BackupRun::time_given() const { return state_->environment.give_way.given(); }
+
 void BackupRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);
 }

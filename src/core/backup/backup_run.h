@@ -130,6 +130,10 @@ class BackupRun {
   void DrainWal();
 
   void SetMaxRate(uint64_t bytes_per_second);
+  // Whether threads sleep for those who wait for a processor beside them (base/give_way.h).
+  void SetGivesWay(bool gives_way);
+  // How long they did, all together.
+  [[nodiscard]] Microseconds time_given() const;
   // The newest WAL position there is: a damaged page with a greater LSN is no page in flight. To be
   // called at every pause point; CopyCluster() begins with one. Any thread.
   void PublishWalPosition(uint64_t lsn);

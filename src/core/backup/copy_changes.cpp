@@ -73,7 +73,7 @@ class ChangesCopier {
     for (uint64_t page = 0; page < end; page += pages_a_read) {
       if (environment_->stop) return false;
       const auto count = static_cast<size_t>(std::min(pages_a_read, end - page) * page_bytes_);
-      environment_->rate_limiter.Acquire(count, environment_->should_stop);
+      environment_->AwaitTurn(count);
       const std::span<std::byte> buffer = std::span(worker_->buffer).first(count);
       const size_t read = ReadAt(source_.readable().fd, buffer.data(), count,
                                  (plan_.first() + page) * page_bytes_, path);
@@ -104,7 +104,7 @@ class ChangesCopier {
 
   bool StoreFrame(std::span<const uint32_t> pages, DamageList* damage) {
     const std::span<std::byte> plain = std::span(worker_->buffer).first(pages.size() * page_bytes_);
-    environment_->rate_limiter.Acquire(plain.size(), environment_->should_stop);
+    environment_->AwaitTurn(plain.size());
     for (size_t i = 0; i < pages.size();) {
       size_t count = 1;
       while (i + count < pages.size() && pages[i + count] == pages[i] + count) ++count;

@@ -15,6 +15,7 @@
 #include "backup/page_reader.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/give_way.h"
 #include "base/progress.h"
 #include "base/rate_limiter.h"
 #include "cluster/changed_blocks.h"
@@ -42,7 +43,13 @@ struct CopyEnvironment {
   std::atomic<uint64_t> wal_position{0};  // the newest one published
   std::atomic<bool> stop{false};          // tasks return early and finish nothing
   RateLimiter rate_limiter;
+  GiveWay give_way;
   std::function<bool()> should_stop = [this] { return stop.load(); };
+  // Before each read of so much.
+  void AwaitTurn(uint64_t bytes) {
+    give_way.Pause(should_stop);
+    rate_limiter.Acquire(bytes, should_stop);
+  }
   std::vector<Worker> workers;  // by the pool's thread number; the last is the WAL copier's
 };
 

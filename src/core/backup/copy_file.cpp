@@ -23,7 +23,7 @@ bool ReadPiece(CopyEnvironment* environment, Worker* worker, const SourceFile& s
     std::ranges::fill(plain, std::byte{0});
     return true;
   }
-  environment->rate_limiter.Acquire(plain.size(), environment->should_stop);
+  environment->AwaitTurn(plain.size());
   worker->pages.Read(source.readable(), offset, plain, damage);
   return false;
 }

@@ -109,7 +109,7 @@ bool Batch::IsSame(const SmallFile& file, const SourceFile& source, ByteSpan con
 
 bool Batch::CopySource(const SmallFile& file, const SourceFile& source, bool is_last_time) {
   const auto size_bytes = static_cast<size_t>(source.size_bytes());
-  environment_->rate_limiter.Acquire(size_bytes, environment_->should_stop);
+  environment_->AwaitTurn(size_bytes);
   SharedFrame& frame = source.is_in_pages() ? pages_ : bytes_;
   const std::span<std::byte> room = frame.Reserve(size_bytes);
   CopiedEntry copied;

@@ -368,6 +368,10 @@ void MediaRun::Commit() {
   }
 }
 
+void MediaRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(gives_way); }
+
+Microseconds MediaRun::time_given() const { return state_->environment.give_way.given(); }
+
 void MediaRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);
 }

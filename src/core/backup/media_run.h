@@ -72,6 +72,10 @@ class MediaRun {
 
   // Any thread.
   void SetMaxRate(uint64_t bytes_per_second);
+  // Whether threads sleep for those who wait for a processor beside them (base/give_way.h).
+  void SetGivesWay(bool gives_way);
+  // How long they did, all together.
+  [[nodiscard]] Microseconds time_given() const;
   // What could not be read, what changed while it was read, and what no backup holds; at most 1000.
   [[nodiscard]] const std::vector<std::string>& warnings() const;
 
