@@ -1,7 +1,8 @@
 # The front door: builds, installs, tests and shows backup_ext.
 #
 #   make, make install, make installcheck, make clean    as for every extension; PG_CONFIG= chooses
-#                                                        the server, DESTDIR= the place
+#                                                        the server, DESTDIR= the place; QUICK=1: half
+#                                                        the time to build, for slower code
 #   make check [PG=15|18] [ONLY="unit tap"]              the whole gate (scripts/check.sh)
 #   make soak [FOR=3600] [SEED=7] [PG_CONFIG=...]        random steps with backups between them, each of which
 #                                                        is restored and judged, for that many seconds
@@ -30,6 +31,7 @@ bench:
 	@test/bench/incremental_backup.sh
 	@test/bench/restore.sh
 	@test/bench/many_relations.sh
+	@test/bench/many_media_files.sh
 	@test/bench/load_manners.sh
 dependencies:
 	@scripts/install_dependencies.sh check demo bench
@@ -62,8 +64,9 @@ EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" backu
 
 # Objects of one server or compiler are never linked for another: a directory for each, and a stamp
 # that changes with what they are built for.
-CORE_BUILD ?= build/core-$(COMPILER_VERSION)
-SERVER_BUILD := build/server-$(SERVER_MAJOR)-$(COMPILER_VERSION)
+CORE_BUILD ?= build/core-$(COMPILER_VERSION)$(and $(QUICK),-quick)
+SERVER_BUILD := build/server-$(SERVER_MAJOR)-$(COMPILER_VERSION)$(and $(QUICK),-quick)
+OPTIMIZATION := $(if $(QUICK),-O1,-O2 -g1)
 OBJS = $(patsubst src/server/%.cpp,$(SERVER_BUILD)/%.o,$(sort $(wildcard src/server/*.cpp)))
 ROOMS := $(notdir $(wildcard src/core/*))
 CORE_LIBRARIES = $(ROOMS:%=$(CORE_BUILD)/libcore_%.a)
@@ -91,7 +94,7 @@ WARNINGS_ARE_ERRORS = -Werror
 endif
 # -isystem: warnings of PostgreSQL's headers are not ours, but those of their macros are: `register`
 # in 15, counting up a volatile in all.
-SERVER_CXXFLAGS = -std=c++20 -O2 -g1 -fPIC -fno-strict-aliasing -fwrapv \
+SERVER_CXXFLAGS = -std=c++20 $(OPTIMIZATION) -fPIC -fno-strict-aliasing -fwrapv \
   -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
   -Wall -Wextra $(WARNINGS_ARE_ERRORS) -Wno-register -Wno-deprecated-volatile \
   -Isrc -Isrc/core -isystem $(SERVER_INCLUDES) \
@@ -108,8 +111,14 @@ $(SERVER_BUILD)/built_for build/linked_for: FORCE
 	@mkdir -p $(@D)
 	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
 
-$(SERVER_BUILD)/%.o: src/server/%.cpp $(SERVER_BUILD)/built_for
-	$(SERVER_CXX) $(SERVER_CXXFLAGS) -MMD -MP -c -o $@ $<
+# GCC takes the one with .gch beside the header that it is told to include.
+PRECOMPILED = $(and $(QUICK),$(SERVER_BUILD)/precompiled.h.gch)
+$(SERVER_BUILD)/precompiled.h.gch: src/precompiled.h $(SERVER_BUILD)/built_for
+	cp $< $(SERVER_BUILD)/precompiled.h
+	$(SERVER_CXX) $(SERVER_CXXFLAGS) -x c++-header -o $@ $(SERVER_BUILD)/precompiled.h
+
+$(SERVER_BUILD)/%.o: src/server/%.cpp $(SERVER_BUILD)/built_for $(PRECOMPILED)
+	$(SERVER_CXX) $(SERVER_CXXFLAGS) $(PRECOMPILED:%.gch=-include %) -MMD -MP -c -o $@ $<
 -include $(OBJS:.o=.d)
 
 # Compiles without linking: the gate's second compiler.
@@ -126,7 +135,7 @@ $(CORE_LIBRARIES) $(PROGRAM_FILE): core-build
 core-build:
 	@test $(CORE_BUILD)/Makefile -nt CMakeLists.txt || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
 	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF \
-	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
+	  -DBACKUP_EXT_PRECOMPILE=$(if $(QUICK),ON,OFF) -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='$(OPTIMIZATION) -DNDEBUG'
 # Again, with what is set there: a room that is new is not known by its name yet.
 	@env -u MAKEFLAGS -u MAKELEVEL cmake $(CORE_BUILD) > /dev/null
 	@env -u MAKEFLAGS -u MAKELEVEL cmake --build $(CORE_BUILD) --parallel $(JOBS) \

@@ -38,12 +38,17 @@ void BackupAccess::PausePoint() {
 
 // Whether threads slept for others since the last call.
 bool BackupAccess::GiveWayToOthers() {
+  if (!makes_room_) return false;
   const Phase phase = slot_->progress.phase;
-  if (!makes_room_ || (phase != Phase::kCopying && phase != Phase::kCopyingMedia)) return false;
+  const bool copies = phase == Phase::kCopying || phase == Phase::kCopyingMedia;
   const Microseconds now = MonotonicNow();
-  if (copying_since_ == 0) copying_since_ = now;
+  if (!copies) {
+    copying_since_ = 0;
+  } else if (copying_since_ == 0) {
+    copying_since_ = now;
+  }
   if (const auto share = others_.Look()) is_crowded_ = *share >= kCrowdedShare;
-  const bool gives_way = is_crowded_ && now - copying_since_ >= kLongCopy;
+  const bool gives_way = copies && is_crowded_ && now - copying_since_ >= kLongCopy;
   Microseconds given = 0;
   if (media_ != nullptr) {
     media_->SetGivesWay(gives_way);

@@ -83,4 +83,18 @@ is($slowed, 0, 'a restore under load is not slowed');
 finish_load($load);
 is($node->safe_psql('postgres', 'SELECT state FROM backup_staged()'), 'ready', 'and is there');
 
+# Transactions of no more sessions take longer than before.
+configure($node, 'backup_ext.max_rate' => '500kB');
+$load = start_load($node, clients => 4, no_init => 1);
+start_slow_backup($node);
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION take_longer() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END';
+CREATE TRIGGER take_longer BEFORE INSERT ON pgbench_history FOR EACH ROW EXECUTE FUNCTION take_longer();
+SQL
+slowed_by('commit latency', 'commit latency');
+$node->safe_psql('postgres', 'DROP TRIGGER take_longer ON pgbench_history');
+finish_load($load);
+configure($node, 'backup_ext.max_rate' => '0');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()'), 'this one ends too');
+
 done_testing();
