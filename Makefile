@@ -113,7 +113,7 @@ $(SERVER_BUILD)/built_for build/linked_for: FORCE
 
 # GCC takes the one with .gch beside the header that it is told to include.
 PRECOMPILED = $(and $(QUICK),$(SERVER_BUILD)/precompiled.h.gch)
-$(SERVER_BUILD)/precompiled.h.gch: src/precompiled.h $(SERVER_BUILD)/built_for
+$(SERVER_BUILD)/precompiled.h.gch: src/core/base/precompiled.h $(SERVER_BUILD)/built_for
 	cp $< $(SERVER_BUILD)/precompiled.h
 	$(SERVER_CXX) $(SERVER_CXXFLAGS) -x c++-header -o $@ $(SERVER_BUILD)/precompiled.h
 
