@@ -17,6 +17,7 @@ looks=${BENCH_LOOKS:-3}
 
 prepare() {
   bench_cluster "$pg_config" < /dev/null
+  as_postgres mkdir media
   query "ALTER SYSTEM SET backup_ext.media_directories = '$SCRATCH/media'"
   query 'SELECT pg_reload_conf()' > /dev/null
   echo "making $files media files"
@@ -51,6 +52,8 @@ measure() {
   "$@" > /dev/null
   printf '%-28s %7.1f s' "$name" "$(awk -v ms=$(($(now_ms) - began)) 'BEGIN { print ms / 1000 }')"
   wait "$watcher" || true
+  # Too short a run is not seen.
+  [[ -s $measurements/memory.last ]] || echo '0 0' > "$measurements/memory.last"
   printf '   stored %6s   peak memory %d MB\n' "$(as_bytes $(($(stored_bytes ours) - before)))" \
     "$(awk '{ print $1 / 1024 }' "$measurements/memory.last" | cut -d . -f 1)"
 }
