@@ -208,7 +208,7 @@ foreach my $case ([ 'notice', 1 ], [ 'warning', 0 ])
 		'<', \undef, '>', \$out, '2>', \$err);
 	if ($expected)
 	{
-		like($err, qr/^NOTICE:  backup \S+: copying files, \d+ % \(\d+ \w+ of \d+ \w+\), \d+ \w+\/s, \d+ s left, slowed by max_rate$/m,
+		like($err, qr/^NOTICE:  backup \S+: copying files, \d+ % \(\d+ \w+ of \d+ \w+\), \d+ \w+\/s, \d+ s left, slowed by max_rate(?:, busy processors)?$/m,
 			'notices tell how far it is');
 	}
 	else
