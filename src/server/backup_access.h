@@ -6,10 +6,9 @@
 
 #include "backup/backup_run.h"
 #include "backup/media_run.h"
-#include "base/clock.h"
-#include "base/give_way.h"
 #include "store/lock.h"
 
+#include "settings.h"
 #include "throttle.h"
 #include "wal_collector.h"
 #include "window_end.h"
@@ -21,12 +20,7 @@ class BackupAccess : public ServerAccess {
   // All must outlive it.
   BackupAccess(const ClusterFacts& facts, WriterLock* lock, JobSlot* slot,
                Throttle::Manners manners)
-      : facts_(facts),
-        lock_(lock),
-        slot_(slot),
-        makes_room_(manners == Throttle::Manners::kMakeRoom),
-        throttle_(slot, manners),
-        window_end_(slot) {}
+      : facts_(facts), lock_(lock), slot_(slot), throttle_(slot, manners), window_end_(slot) {}
 
   // Media are copied before there is anything else.
   void Attach(MediaRun* media) { media_ = media; }
@@ -42,16 +36,11 @@ class BackupAccess : public ServerAccess {
 
  private:
   void ThrowIfPromoted() const;
-  [[nodiscard]] bool GiveWayToOthers();
+  void SetPace(const Settings& settings);
 
   const ClusterFacts& facts_;
   WriterLock* lock_;
   JobSlot* slot_;
-  bool makes_room_;
-  OthersShare others_;
-  bool is_crowded_ = false;
-  Microseconds copying_since_ = 0;  // monotonic; 0: not yet
-  Microseconds time_given_ = 0;
   Throttle throttle_;
   WindowEndGuard window_end_;
   MediaRun* media_ = nullptr;

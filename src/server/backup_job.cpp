@@ -31,7 +31,6 @@
 #include "server_facts.h"
 #include "throttle.h"
 #include "timestamp.h"
-#include "version.h"
 #include "wal_collector.h"
 
 namespace backup_ext {

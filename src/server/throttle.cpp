@@ -1,6 +1,8 @@
 // How fast a running backup may read.
 #include "throttle.h"
 
+#include <utility>
+
 #include "policy/pace.h"
 
 #include "guard.h"
@@ -11,6 +13,10 @@ namespace {
 constexpr Microseconds kJudgeEvery = 2 * kMicrosecondsPerSecond;
 // What is no sign of load.
 constexpr uint32_t kByOther = kSlowedByMaxRate | kSlowedByWindowEnd | kSlowedByBusyProcessors;
+// A shorter copy is over before anybody minds it.
+constexpr Microseconds kLongCopy = kMicrosecondsPerSecond;
+// Where others use less than this, a thread of ours that waits does so for one of its own.
+constexpr double kCrowdedShare = 0.3;
 
 }  // namespace
 
@@ -37,12 +43,27 @@ void Throttle::Judge(Microseconds now) {
   judged_bytes_ = bytes;
 }
 
-uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, bool gave_way) {
+bool Throttle::GivesWay() {
+  if (manners_ != Manners::kMakeRoom) return false;
+  const Phase phase = slot_->progress.phase;
+  const bool copies = phase == Phase::kCopying || phase == Phase::kCopyingMedia;
+  const Microseconds now = MonotonicNow();
+  if (!copies) {
+    copying_since_ = 0;
+  } else if (copying_since_ == 0) {
+    copying_since_ = now;
+  }
+  if (const auto share = others_.Look()) is_crowded_ = *share >= kCrowdedShare;
+  return copies && is_crowded_ && now - copying_since_ >= kLongCopy;
+}
+
+uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, Microseconds time_given) {
   if (manners_ == Manners::kMakeRoom) {
     CallPostgresUninterrupted([this] { probe_.Look(); });
     const Microseconds now = MonotonicNow();
     if (now - judged_at_ >= kJudgeEvery) Judge(now);
   }
+  const bool gave_way = std::exchange(time_given_, time_given) != time_given;
   uint32_t slowed_by = 0;
   if (slot_->progress.phase == Phase::kCopying) {
     if (max_rate > 0) slowed_by |= kSlowedByMaxRate;

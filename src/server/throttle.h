@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/give_way.h"
 #include "policy/load_manners.h"
 
 #include "load_probe.h"
@@ -17,9 +18,10 @@ class Throttle {
   // `slot` outlives it; `slot->slowed_by` is kept up to date.
   Throttle(JobSlot* slot, Manners manners) : slot_(slot), manners_(manners) {}
 
-  // Bytes a second, 0: unlimited. At each pause point. `gave_way`: its threads slept since the last
-  // one, for others that wait for a processor.
-  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate, bool gave_way);
+  // Whether the run's threads sleep for others that wait for a processor. At each pause point.
+  [[nodiscard]] bool GivesWay();
+  // Bytes a second, 0: unlimited. At each pause point. `time_given`: how long they slept so far.
+  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate, Microseconds time_given);
 
  private:
   void Judge(Microseconds now);
@@ -35,6 +37,10 @@ class Throttle {
   uint64_t pace_limit_ = 0;
   Microseconds judged_at_ = 0;  // monotonic; 0: not yet
   uint64_t judged_bytes_ = 0;
+  OthersShare others_;
+  bool is_crowded_ = false;
+  Microseconds copying_since_ = 0;  // monotonic; 0: it does not copy
+  Microseconds time_given_ = 0;
 };
 
 }  // namespace backup_ext

@@ -42,16 +42,13 @@ settle() {
 }
 
 measure() {
-  local tool=$1 watcher='' began ended
+  local tool=$1 began ended
   settle "$tool"
-  if [[ $tool == ours ]]; then
-    watch_worker &
-    watcher=$!
-  fi
+  [[ $tool != ours ]] || begin_watch
   began=$(now_ms)
   "run_$tool"
   ended=$(now_ms)
-  [[ -z $watcher ]] || { wait "$watcher" || true; cat "$measurements/memory.last" >> "$measurements/memory"; }
+  [[ $tool != ours ]] || end_watch
   milliseconds=$((ended - began))
   stored=$(stored_bytes "$tool")
 }
@@ -89,9 +86,7 @@ summary() {
       "$(paste "$measurements/ours.ms" "$measurements/$tool.ms" | awk '{ print $1 / $2 }' | median)"
   done
   if [[ -s $measurements/memory ]]; then
-    printf 'peak memory of our worker: %.0f MB resident, of it %.0f MB its own\n' \
-      "$(cut -d ' ' -f 1 "$measurements/memory" | sort -n | tail -n 1 | awk '{ print $1 / 1024 }')" \
-      "$(cut -d ' ' -f 2 "$measurements/memory" | sort -n | tail -n 1 | awk '{ print $1 / 1024 }')"
+    printf 'peak memory of our worker: %s MB resident, of it %s MB its own\n' "$(peak_mb 1)" "$(peak_mb 2)"
   fi
 }
 

@@ -42,20 +42,16 @@ change() {
 
 # measure NAME COMMAND...: seconds, stored bytes and peak memory of our worker
 measure() {
-  local name=$1 began before watcher
+  local name=$1 began before
   shift
   before=$(stored_bytes ours)
-  rm -f "$measurements/memory.last"
-  watch_worker &
-  watcher=$!
+  begin_watch
   began=$(now_ms)
   "$@" > /dev/null
   printf '%-28s %7.1f s' "$name" "$(awk -v ms=$(($(now_ms) - began)) 'BEGIN { print ms / 1000 }')"
-  wait "$watcher" || true
-  # Too short a run is not seen.
-  [[ -s $measurements/memory.last ]] || echo '0 0' > "$measurements/memory.last"
-  printf '   stored %6s   peak memory %d MB\n' "$(as_bytes $(($(stored_bytes ours) - before)))" \
-    "$(awk '{ print $1 / 1024 }' "$measurements/memory.last" | cut -d . -f 1)"
+  end_watch
+  printf '   stored %6s   peak memory %s MB\n' "$(as_bytes $(($(stored_bytes ours) - before)))" \
+    "$(peak_mb 1 "$measurements/memory.last")"
 }
 
 measurements=build/bench-many-media-files

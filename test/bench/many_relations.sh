@@ -38,17 +38,14 @@ ours() { query "SELECT backup_now(kind => '$1')" > /dev/null; }
 pgbackrest() { pgbackrest_main --type="${1/incremental/incr}" backup; }
 
 timed() {
-  local name=$1 began watcher=''
+  local name=$1 began
   shift
   settle_cluster
-  if [[ $name == *.ours ]]; then
-    watch_worker &
-    watcher=$!
-  fi
+  [[ $name != *.ours ]] || begin_watch
   began=$(now_ms)
   "$@"
   echo $(($(now_ms) - began)) >> "$measurements/$name.ms"
-  [[ -z $watcher ]] || { wait "$watcher" || true; cat "$measurements/memory.last" >> "$measurements/memory"; }
+  [[ $name != *.ours ]] || end_watch
 }
 
 seconds() { median < "$measurements/$1.ms" | awk '{ printf "%.2f s", $1 / 1000 }'; }
@@ -74,5 +71,5 @@ for kind in full incremental; do
   printf '%-12s ours %s, pgbackrest %s, ours / pgbackrest %.2f\n' "$kind" "$(seconds "$kind.ours")" \
     "$(seconds "$kind.pgbackrest")" "$(ratio "$kind.ours" "$kind.pgbackrest")"
 done
-printf 'list %s, restore %s, drop %s; peak memory of our worker %d MB\n' "$(seconds list)" \
-  "$(seconds restore)" "$(seconds drop)" "$(($(cut -d ' ' -f 1 "$measurements/memory" | sort -n | tail -n 1) / 1024))"
+printf 'list %s, restore %s, drop %s; peak memory of our worker %s MB\n' "$(seconds list)" \
+  "$(seconds restore)" "$(seconds drop)" "$(peak_mb 1)"

@@ -99,3 +99,17 @@ watch_worker() {
     sleep 0.05
   done
 }
+
+# begin_watch ... end_watch: around what is measured; adds the peaks of our worker to $measurements/memory.
+# A run that is too short is not seen.
+begin_watch() {
+  echo '0 0' > "$measurements/memory.last"
+  watch_worker &
+  watcher=$!
+}
+end_watch() {
+  wait "$watcher" || true
+  cat "$measurements/memory.last" >> "$measurements/memory"
+}
+# peak_mb FIELD [FILE]: 1 the resident set, 2 what is its own; of all runs, or of the one in FILE.
+peak_mb() { cut -d ' ' -f "$1" "${2:-$measurements/memory}" | sort -n | tail -n 1 | awk '{ printf "%.0f", $1 / 1024 }'; }

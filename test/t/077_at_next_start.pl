@@ -6,7 +6,7 @@ use BackupExtJudges;
 use BackupExtProgram;
 use BackupExtTest qw(new_node take_backup stage dump);
 use FindBin;
-use IPC::Run qw(run);
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -87,10 +87,7 @@ $node->start;
 $stage = mark();
 $node->stop;
 $arguments =~ s{/var/lib/postgresql/%I}{$data} or die 'no %I in the document';
-my ($said, $error) = ("", "");
-is(run([ "$bindir/backup_ext", split(/ /, $arguments) ], '>', \$said, '2>', \$error) ? 0 : 1, 0,
-	'systemd: the command succeeds')
-  or diag($said, $error);
+runs('systemd: the command succeeds', split(/ /, $arguments));
 start_activated($node);
 same_dump(dump($node), $then, 'systemd: the marked stage is the server');
 $node->stop;

@@ -42,6 +42,7 @@ std::string GuardedAutoConf(const std::string& directory) {
 std::string StagedConfiguration(const std::string& directory) {
   return InFolder(directory, "staged.postgresql.conf");
 }
+std::string ServedNote(const std::string& directory) { return InFolder(directory, "served"); }
 std::string ActivatedMarker(const std::string& directory) {
   return InFolder(directory, "activated.json");
 }
@@ -138,10 +139,12 @@ void TakeMarkerAway(const std::string& directory) {
 
 void GiveMarkerBack(const std::string& directory, AfterUse use) {
   if (StatLink(ActivatedMarker(directory))) {
-    if (use == AfterUse::kServed) WriteOwnedFile(InFolder(directory, kServedFile), {}, directory);
+    if (use == AfterUse::kServed) WriteOwnedFile(ServedNote(directory), {}, directory);
     Move(ActivatedMarker(directory), StageMarkerPath(directory));
   }
 }
+
+bool HasServed(const std::string& directory) { return StatLink(ServedNote(directory)).has_value(); }
 
 void MarkReplaced(const ActivationJournal& journal, const std::string& directory) {
   MakeOwnedDirectory(fmt::format("{}/{}", directory, kStageFolder), directory);

@@ -30,7 +30,7 @@ void GiveGuardsBack(const std::string& directory, AfterUse use);
 // written then, and no restore may write over that.
 void TakeMarkerAway(const std::string& directory);
 void GiveMarkerBack(const std::string& directory, AfterUse use);
-inline constexpr const char* kServedFile = "served";  // in kStageFolder
+[[nodiscard]] bool HasServed(const std::string& directory);
 
 // The directory that was replaced becomes something that writes into no repository and can be
 // discarded as the stage; and the way back.

@@ -76,7 +76,7 @@ void CheckMayBeReplaced(const std::string& directory, const StageMarker& marker)
     throw Refusal(ErrorCode::kNotInPrerequisiteState, directory,
                   "It is a stage whose activation was begun.");
   }
-  if (StatLink(fmt::format("{}/{}/{}", directory, kStageFolder, kServedFile))) {
+  if (HasServed(directory)) {
     throw Refusal(ErrorCode::kNotInPrerequisiteState, directory,
                   "It was the server until its activation was undone, and holds what was written "
                   "then.");
