@@ -108,7 +108,9 @@ begin_watch() {
   watcher=$!
 }
 end_watch() {
-  wait "$watcher" || true
+  sleep 0.1
+  kill "$watcher" 2>/dev/null || true # it waits still for a run that it did not see
+  wait "$watcher" 2>/dev/null || true
   cat "$measurements/memory.last" >> "$measurements/memory"
 }
 # peak_mb FIELD [FILE]: 1 the resident set, 2 what is its own; of all runs, or of the one in FILE.
