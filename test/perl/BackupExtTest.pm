@@ -94,7 +94,7 @@ sub start_load
 	$load->{process} = IPC::Run::start(
 		[
 			'pgbench', '-n', '-h', $node->host, '-p', $node->port, '-c', $options{clients} // 4,
-			'-T', 3600, $database
+			'-b', $options{script} // 'tpcb-like', '-T', 3600, $database
 		],
 		'<', \undef, '>&', \$load->{output});
 	wait_for($node, q{SELECT count(*) > 20 FROM pgbench_history}, 'pgbench runs', $database);

@@ -1,8 +1,9 @@
 # A backup makes room when the server has more to do than before, and says why; a restore does not.
 use strict;
 use warnings;
+use BackupExtJudges qw(start_psql finish_psql);
 use BackupExtSchedule;
-use BackupExtTest qw(take_backup start_load finish_load nothing_left_running);
+use BackupExtTest qw(take_backup start_load finish_load nothing_left_running wait_for);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -83,16 +84,43 @@ is($slowed, 0, 'a restore under load is not slowed');
 finish_load($load);
 is($node->safe_psql('postgres', 'SELECT state FROM backup_staged()'), 'ready', 'and is there');
 
-# Transactions of no more sessions take longer than before.
+# Transactions of no more sessions take longer than before: each waits for a lock in vain, first for
+# 0.15 seconds, then for 0.5. What was usual is forgotten by the restart, so that it is this load alone;
+# the backup learns it in its first seconds.
+$node->restart;
 configure($node, 'backup_ext.max_rate' => '500kB');
-$load = start_load($node, clients => 4, no_init => 1);
-start_slow_backup($node);
-$node->safe_psql('postgres', <<'SQL');
-CREATE FUNCTION take_longer() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END';
-CREATE TRIGGER take_longer BEFORE INSERT ON pgbench_history FOR EACH ROW EXECUTE FUNCTION take_longer();
+my $holder = start_psql($node, 'SELECT pg_advisory_lock(1), pg_sleep(3600)');
+wait_for($node, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND granted}, 'a lock is held');
+sub transactions_take
+{
+	my ($duration) = @_;
+	$node->safe_psql('postgres', <<"SQL");
+CREATE OR REPLACE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+  PERFORM set_config('lock_timeout', '$duration', true);
+  BEGIN
+    PERFORM pg_advisory_xact_lock(1);
+  EXCEPTION WHEN lock_not_available THEN
+    NULL;
+  END;
+  RETURN NEW;
+END \$\$;
 SQL
+	return;
+}
+transactions_take('150ms');
+$node->safe_psql('postgres',
+	'CREATE TRIGGER take_long BEFORE INSERT ON pgbench_history FOR EACH ROW EXECUTE FUNCTION take_long()');
+$load = start_load($node, clients => 8, script => 'simple-update', no_init => 1);
+start_slow_backup($node);
+$node->safe_psql('postgres', 'SELECT pg_sleep(10)');
+wait_for($node, q{SELECT throttled_because NOT LIKE '%commit latency%' FROM backup_progress()},
+	'no commit latency while nothing changes');
+transactions_take('500ms');
 slowed_by('commit latency', 'commit latency');
-$node->safe_psql('postgres', 'DROP TRIGGER take_longer ON pgbench_history');
+$node->safe_psql('postgres', 'DROP TRIGGER take_long ON pgbench_history');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted});
+finish_psql($holder);
 finish_load($load);
 configure($node, 'backup_ext.max_rate' => '0');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()'), 'this one ends too');
