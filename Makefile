@@ -1,8 +1,8 @@
 # The front door: builds, installs, tests and shows backup_ext.
 #
 #   make, make install, make installcheck, make clean    as for every extension; PG_CONFIG= chooses
-#                                                        the server, DESTDIR= the place; QUICK=1: half
-#                                                        the time to build, for slower code
+#                                                        the server, DESTDIR= the place; QUICK=1: a third
+#                                                        of the time to build, for slower code
 #   make check [PG=15|18] [ONLY="unit tap"]              the whole gate (scripts/check.sh)
 #   make soak [FOR=3600] [SEED=7] [PG_CONFIG=...]        random steps with backups between them, each of which
 #                                                        is restored and judged, for that many seconds
@@ -67,7 +67,11 @@ EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" backu
 CORE_BUILD ?= build/core-$(COMPILER_VERSION)$(and $(QUICK),-quick)
 SERVER_BUILD := build/server-$(SERVER_MAJOR)-$(COMPILER_VERSION)$(and $(QUICK),-quick)
 OPTIMIZATION := $(if $(QUICK),-O1,-O2 -g1)
-OBJS = $(patsubst src/server/%.cpp,$(SERVER_BUILD)/%.o,$(sort $(wildcard src/server/*.cpp)))
+SERVER_SOURCES := $(sort $(wildcard src/server/*.cpp))
+# With QUICK a dozen files are compiled as one.
+MERGED_FILES := 12
+MERGED := $(shell seq $$((($(words $(SERVER_SOURCES)) + $(MERGED_FILES) - 1) / $(MERGED_FILES))))
+OBJS = $(if $(QUICK),$(MERGED:%=$(SERVER_BUILD)/merged_%.o),$(SERVER_SOURCES:src/server/%.cpp=$(SERVER_BUILD)/%.o))
 ROOMS := $(notdir $(wildcard src/core/*))
 CORE_LIBRARIES = $(ROOMS:%=$(CORE_BUILD)/libcore_%.a)
 PROGRAM_FILE = $(CORE_BUILD)/backup_ext
@@ -111,14 +115,15 @@ $(SERVER_BUILD)/built_for build/linked_for: FORCE
 	@mkdir -p $(@D)
 	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
 
-# GCC takes the one with .gch beside the header that it is told to include.
-PRECOMPILED = $(and $(QUICK),$(SERVER_BUILD)/precompiled.h.gch)
-$(SERVER_BUILD)/precompiled.h.gch: src/core/base/precompiled.h $(SERVER_BUILD)/built_for
-	cp $< $(SERVER_BUILD)/precompiled.h
-	$(SERVER_CXX) $(SERVER_CXXFLAGS) -x c++-header -o $@ $(SERVER_BUILD)/precompiled.h
-
-$(SERVER_BUILD)/%.o: src/server/%.cpp $(SERVER_BUILD)/built_for $(PRECOMPILED)
-	$(SERVER_CXX) $(SERVER_CXXFLAGS) $(PRECOMPILED:%.gch=-include %) -MMD -MP -c -o $@ $<
+$(SERVER_BUILD)/%.o: src/server/%.cpp $(SERVER_BUILD)/built_for
+	$(SERVER_CXX) $(SERVER_CXXFLAGS) -MMD -MP -c -o $@ $<
+# PostgreSQL's headers give other names to functions of C: the headers of others come before.
+$(MERGED:%=$(SERVER_BUILD)/merged_%.o): %.o: %.cpp $(SERVER_BUILD)/built_for
+	$(SERVER_CXX) $(SERVER_CXXFLAGS) -include src/core/base/precompiled.h -include nlohmann/json.hpp \
+	  -MMD -MP -c -o $@ $<
+$(MERGED:%=$(SERVER_BUILD)/merged_%.cpp): $(SERVER_BUILD)/merged_%.cpp: $(SERVER_SOURCES) $(SERVER_BUILD)/built_for
+	printf '#include "%s"\n' $(SERVER_SOURCES:src/%=%) | \
+	  awk 'int((NR - 1) / $(MERGED_FILES)) + 1 == $*' > $@
 -include $(OBJS:.o=.d)
 
 # Compiles without linking: the gate's second compiler.
@@ -135,7 +140,7 @@ $(CORE_LIBRARIES) $(PROGRAM_FILE): core-build
 core-build:
 	@test $(CORE_BUILD)/Makefile -nt CMakeLists.txt || env -u MAKEFLAGS -u MAKELEVEL cmake -S . -B $(CORE_BUILD) \
 	  -G 'Unix Makefiles' -DCMAKE_CXX_COMPILER='$(SERVER_CXX)' -DBACKUP_EXT_TESTS=OFF \
-	  -DBACKUP_EXT_PRECOMPILE=$(if $(QUICK),ON,OFF) -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='$(OPTIMIZATION) -DNDEBUG'
+	  -DBACKUP_EXT_MERGE=$(if $(QUICK),ON,OFF) -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='$(OPTIMIZATION) -DNDEBUG'
 # Again, with what is set there: a room that is new is not known by its name yet.
 	@env -u MAKEFLAGS -u MAKELEVEL cmake $(CORE_BUILD) > /dev/null
 	@env -u MAKEFLAGS -u MAKELEVEL cmake --build $(CORE_BUILD) --parallel $(JOBS) \

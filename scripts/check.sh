@@ -102,13 +102,13 @@ build() {
 
 # The second compiler's build is the one for ThreadSanitizer: one build less.
 build_with_clang() {
-  build_with build/check-clang -DCMAKE_CXX_COMPILER=clang++-14 -DBACKUP_EXT_SANITIZE=thread \
+  build_with build/check-clang -DCMAKE_CXX_COMPILER=clang++-14 -DBACKUP_EXT_SANITIZE=thread -DBACKUP_EXT_MERGE=ON \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -gline-tables-only'
 }
 
 clang() {
   build_with_clang
-  make -j"$jobs" CXX=clang++-14 COPT=-fsyntax-only server-objects
+  make -j"$jobs" CXX=clang++-14 COPT=-fsyntax-only QUICK=1 server-objects
   counts clang '1 0'
 }
 
@@ -145,7 +145,7 @@ run_unit_tests() {
 unit() { run_unit_tests unit build/check-gcc; }
 
 asan() {
-  build_with build/check-asan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=address,undefined \
+  build_with build/check-asan -DCMAKE_CXX_COMPILER=g++ -DBACKUP_EXT_SANITIZE=address,undefined -DBACKUP_EXT_MERGE=ON \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1'
   run_unit_tests asan build/check-asan env ASAN_OPTIONS=detect_stack_use_after_return=1 \
     UBSAN_OPTIONS=print_stacktrace=1

@@ -49,7 +49,7 @@ build() {
   mkdir -p build
   { make -j"$(nproc)" PG_CONFIG="$pg_config" QUICK=1 &&
     as_root make PG_CONFIG="$pg_config" QUICK=1 install; } > build/demo.log 2>&1 || { tail -n 30 build/demo.log; return 1; }
-  say "done in $(since "$began"); 'make uninstall' takes it away again"
+  say "done in $(since "$began"); for a look, with little optimization; 'make install' installs the real one, 'make uninstall' takes it away"
 }
 
 check_space() {

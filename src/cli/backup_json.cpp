@@ -2,6 +2,7 @@
 #include "backup_json.h"
 
 #include "base/clock.h"
+#include "base/lsn.h"
 #include "output.h"
 
 namespace backup_ext {

@@ -47,7 +47,7 @@ std::string OptionTerm(const OptionDescription& option) {
   return term;
 }
 
-std::string Options(const std::vector<OptionDescription>& options) {
+std::string OptionList(const std::vector<OptionDescription>& options) {
   std::string text;
   for (const OptionDescription& option : options) {
     text += Paragraph(OptionTerm(option), Roff(option.text) + ".");
@@ -73,7 +73,7 @@ std::string Synopsis(const CommandDescription& command) {
 
 std::string CommandSection(const CommandDescription& command) {
   return fmt::format(".SS {}\n{}.\n", Roff(command.name), Roff(command.text)) +
-         Options(command.arguments) + Options(command.options);
+         OptionList(command.arguments) + OptionList(command.options);
 }
 
 std::string ManPage(const CLI::App& app) {
@@ -84,7 +84,7 @@ std::string ManPage(const CLI::App& app) {
   for (const CommandDescription& command : commands) page += Synopsis(command);
   page += fmt::format(".hy\n.SH DESCRIPTION\n{}\n", Roff(kProgramDescription));
   page += ".SH OPTIONS\nThey may stand before the command or after it.\n";
-  page += Options(Describe(app).options);
+  page += OptionList(Describe(app).options);
   page += ".SH COMMANDS\n";
   for (const CommandDescription& command : commands) page += CommandSection(command);
   page += ".SH EXIT STATUS\n" + Rows(ExitCodeRows());

@@ -8,6 +8,7 @@
 
 #include "backup_json.h"
 #include "base/clock.h"
+#include "base/lsn.h"
 #include "output.h"
 #include "store/catalog.h"
 #include "store/hold.h"

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/lsn.h"
 #include "cluster/control_file.h"
 #include "format/record.h"
 

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/clock.h"
+#include "base/lsn.h"
 
 #include "backup_parents.h"
 #include "guard.h"

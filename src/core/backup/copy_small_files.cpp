@@ -17,7 +17,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr int kMostReads = 5;
+constexpr int kMostFileReads = 5;
 
 class Batch {
  public:
@@ -62,7 +62,7 @@ void Batch::Copy(const SmallFile& file) {
   }
   // Of one that changes while it is read, again: half of a write is of no use.
   for (int reads = 1; source->size_bytes() <= kFramePlainLimitBytes; ++reads) {
-    if (CopySource(file, *source, reads == kMostReads)) return;
+    if (CopySource(file, *source, reads == kMostFileReads)) return;
     std::optional<SourceFile> again = SourceFile::Open(*environment_, file.scanned, &warning);
     if (again) source = std::move(again);
   }

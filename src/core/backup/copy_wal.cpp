@@ -23,7 +23,6 @@ namespace {
 
 constexpr size_t kFirstPageBytes = 8192;
 constexpr size_t kSegmentsWaiting = 64;
-constexpr int kStepMs = 20;
 
 WalSegment ParseName(const std::string& file_name, uint32_t segment_bytes) {
   const auto segment = ParseWalSegmentName(file_name, segment_bytes);
@@ -87,7 +86,7 @@ void WalCopier::Advance() {
 
 void WalCopier::Drain() {
   while (queue_.size() > 0) {
-    (void)pool_->DrainFor(kStepMs);
+    (void)pool_->DrainFor(RunLoop::kStepMs);
     loop_->Turn();
     Advance();
   }

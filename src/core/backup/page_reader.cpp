@@ -16,8 +16,8 @@ namespace backup_ext {
 namespace {
 
 // Before the first five re-reads; a page that keeps changing gets more of the last.
-constexpr std::array<int, 5> kPausesMs = {1, 5, 10, 25, 50};
-constexpr size_t kMostReads = 40;
+constexpr std::array<int, 5> kReReadPausesMs = {1, 5, 10, 25, 50};
+constexpr size_t kMostPageReads = 40;
 constexpr Microseconds kUnchangedFor = 10'000;
 // A page newer than the newest published WAL position waits for the next position, published about
 // every 100 ms, before its LSN is called impossible.
@@ -68,14 +68,14 @@ void PageReader::Settle(const ReadableFile& file, uint64_t offset_bytes,
                         DamageList* damage) {
   const size_t page_bytes = environment_->facts.block_bytes;
   for (size_t reads = 0; !suspects.empty(); ++reads) {
-    const int pause_ms = kPausesMs[std::min(reads, kPausesMs.size() - 1)];
+    const int pause_ms = kReReadPausesMs[std::min(reads, kReReadPausesMs.size() - 1)];
     std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
     if (environment_->stop) return;
     std::erase_if(suspects, [&](Suspect& suspect) {
       return ReadsFineNow(file, offset_bytes, buffer.subspan(suspect.begin, page_bytes), &suspect);
     });
-    if (reads + 1 < kPausesMs.size()) continue;
-    const bool is_last = reads + 1 == kMostReads;
+    if (reads + 1 < kReReadPausesMs.size()) continue;
+    const bool is_last = reads + 1 == kMostPageReads;
     std::erase_if(suspects, [&](const Suspect& suspect) {
       if (!suspect.settled && !is_last) return false;
       damage->Add(

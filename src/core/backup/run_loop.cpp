@@ -6,8 +6,6 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kPauseEvery = 100'000;
-constexpr int kStepMs = 20;
 // Enough that no thread waits for the main one; few enough that WAL posted now is read soon.
 constexpr size_t kTasksWaitingPerThread = 4;
 

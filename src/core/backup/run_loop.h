@@ -34,6 +34,9 @@ class RunLoop {
   // Drops waiting tasks, joins the threads: nothing else may be called afterwards.
   void Stop() { pool_.reset(); }
 
+  // How long a wait lasts at most before it turns.
+  static constexpr int kStepMs = 20;
+
  private:
   ServerAccess* server_;
   std::function<void()> background_;

@@ -20,7 +20,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::array<int, 5> kPausesMs = {1, 5, 10, 25, 50};
+constexpr std::array<int, 5> kExtensionPausesMs = {1, 5, 10, 25, 50};
 
 void TakeStatus(int fd, const std::string& path, struct stat* status, ManifestEntry* entry) {
   const Microseconds read_at = Now();
@@ -95,7 +95,7 @@ std::optional<SourceFile> SourceFile::Open(const CopyEnvironment& environment,
     source.database_oid_ = scanned.database_oid;
     const uint32_t page_bytes = environment.facts.block_bytes;
     // An extension may be seen half done.
-    for (const int pause_ms : kPausesMs) {
+    for (const int pause_ms : kExtensionPausesMs) {
       if (source.size_bytes() % page_bytes == 0 || environment.stop) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
       TakeStatus(source.file_.get(), source.disk_path_, &status, &source.entry_);

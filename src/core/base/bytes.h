@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,14 @@ using ByteSpan = std::span<const std::byte>;
 }
 [[nodiscard]] inline std::string_view AsText(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The integer at that offset, in the byte order of this machine. All of it lies within `bytes`.
+template <typename T>
+[[nodiscard]] T LoadAt(ByteSpan bytes, size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof(T));
+  return value;
 }
 
 // Appends to a buffer that it owns. Integers are little-endian; varints are LEB128 (7 bits a byte,

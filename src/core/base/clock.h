@@ -11,6 +11,10 @@ namespace backup_ext {
 using Microseconds = int64_t;
 inline constexpr Microseconds kMicrosecondsPerSecond = 1'000'000;
 
+// Whoever works or waits for long visits its pause point this often, so that a cancel is seen soon.
+inline constexpr int kPauseEveryMs = 100;
+inline constexpr Microseconds kPauseEvery = kPauseEveryMs * 1000;
+
 [[nodiscard]] Microseconds Now();
 // Never goes back; only differences mean something.
 [[nodiscard]] Microseconds MonotonicNow();

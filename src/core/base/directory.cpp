@@ -16,11 +16,6 @@
 namespace backup_ext {
 namespace {
 
-[[noreturn]] void ThrowSystemError(std::string_view verb, const std::string& path,
-                                   int error_number) {
-  throw SystemError(fmt::format("{} \"{}\"", verb, path), error_number);
-}
-
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };

@@ -103,4 +103,8 @@ Error SystemError(std::string_view attempt, int error_number) {
   return Error(CodeOfErrno(error_number), fmt::format("could not {}: {}", attempt, reason));
 }
 
+void ThrowSystemError(std::string_view verb, const std::string& path, int error_number) {
+  throw SystemError(fmt::format("{} \"{}\"", verb, path), error_number);
+}
+
 }  // namespace backup_ext

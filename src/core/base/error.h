@@ -64,5 +64,8 @@ class Error : public std::exception {
 // -> kIo).
 // Thread-safe.
 [[nodiscard]] Error SystemError(std::string_view attempt, int error_number);
+// Throws it, for `<verb> "<path>"`.
+[[noreturn]] void ThrowSystemError(std::string_view verb, const std::string& path,
+                                   int error_number);
 
 }  // namespace backup_ext

@@ -19,11 +19,6 @@ namespace {
 // The kernel writes and reads at most this much a call anyway.
 constexpr size_t kTransferLimitBytes = size_t{1} << 30;
 
-[[noreturn]] void ThrowSystemError(std::string_view verb, const std::string& path,
-                                   int error_number) {
-  throw SystemError(fmt::format("{} \"{}\"", verb, path), error_number);
-}
-
 int OpenRetrying(const std::string& path, int flags, mode_t mode) {
   int fd;
   do {

@@ -98,6 +98,10 @@ void RenameDurably(const std::string& from, const std::string& to);
 // fsynced.
 [[nodiscard]] bool ExchangePaths(const std::string& a, const std::string& b);
 
+// Writeback of a long file begins each time that so many bytes have been written to it, so that the
+// fsync of the end finds little left to do.
+inline constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
+
 // Free bytes for an unprivileged writer on the file system that holds `path`.
 [[nodiscard]] uint64_t FreeBytes(const std::string& path);
 

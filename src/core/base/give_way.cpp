@@ -19,7 +19,7 @@ namespace {
 constexpr Microseconds kLookEvery = 1000;
 // What was before is no reason to sleep now.
 constexpr Microseconds kStale = 200'000;
-constexpr Microseconds kStep = 50'000;
+constexpr Microseconds kLongestNap = 50'000;
 constexpr Microseconds kShareEvery = kMicrosecondsPerSecond / 2;
 // Less comes from the kernel's own threads and interrupts.
 constexpr double kLeastWaited = 0.1;
@@ -76,7 +76,7 @@ void GiveWay::Pause(const std::function<bool()>& should_stop) {
   if (is_stale) recent = {};
   auto left = static_cast<Microseconds>(PartToGive(recent) * ran);
   while (left > 0 && is_on_ && !should_stop()) {
-    const Microseconds step = std::min(left, kStep);
+    const Microseconds step = std::min(left, kLongestNap);
     std::this_thread::sleep_for(std::chrono::microseconds(step));
     given_ += step;
     left -= step;

@@ -1,6 +1,6 @@
-// Headers that most files include, read once by builds that want it (the gate's, and QUICK=1). No
-// file includes this one; what a user builds goes without, so that a missing include does not go
-// unseen.
+// Headers that most files include: read once by the gate's builds, and before the merged files of
+// QUICK=1. No file includes this one; what a user builds goes without, so that a missing include
+// does not go unseen.
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -11,7 +11,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kStep = 50'000;
+constexpr Microseconds kLongestStep = 50'000;
 constexpr Microseconds kBurst = 250'000;
 
 }  // namespace
@@ -42,7 +42,8 @@ void RateLimiter::Acquire(uint64_t bytes, const std::function<bool()>& should_st
     if (unpaid <= 0 || should_stop()) {
       return;
     }
-    const double wait_us = std::min(std::ceil(unpaid / bytes_per_us), static_cast<double>(kStep));
+    const double wait_us =
+        std::min(std::ceil(unpaid / bytes_per_us), static_cast<double>(kLongestStep));
     std::this_thread::sleep_for(std::chrono::microseconds(static_cast<Microseconds>(wait_us)));
   }
 }

@@ -1,8 +1,6 @@
 // Finds the CRC of a control file, and with it the end of its struct.
 #include "cluster/control_file.h"
 
-#include <cstring>
-
 #include "base/digest.h"
 
 namespace backup_ext {
@@ -25,17 +23,10 @@ constexpr size_t kLastCrcOffset = 500;
 constexpr uint32_t kOldestControlVersion = 1300;
 constexpr uint32_t kNewestControlVersion = 9999;
 
-template <typename T>
-T ReadAt(ByteSpan bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(T));
-  return value;
-}
-
 bool HoldsItsCrc(ByteSpan bytes) {
   uint32_t crc = Crc32cUpdate(kCrc32cInit, bytes.first(kFirstCrcOffset));
   for (size_t offset = kFirstCrcOffset; offset <= kLastCrcOffset; offset += sizeof(uint32_t)) {
-    if (Crc32cFinish(crc) == ReadAt<uint32_t>(bytes, offset)) return true;
+    if (Crc32cFinish(crc) == LoadAt<uint32_t>(bytes, offset)) return true;
     crc = Crc32cUpdate(crc, bytes.subspan(offset, sizeof(uint32_t)));
   }
   return false;
@@ -50,10 +41,10 @@ bool WasShutDown(const ControlFile& file) {
 std::optional<ControlFile> ParseControlFile(ByteSpan bytes) {
   if (bytes.size() != kControlFileBytes) return std::nullopt;
   const ControlFile file = {
-      .system_identifier = ReadAt<uint64_t>(bytes, kSystemIdentifierOffset),
-      .control_version = ReadAt<uint32_t>(bytes, kControlVersionOffset),
-      .catalog_version = ReadAt<uint32_t>(bytes, kCatalogVersionOffset),
-      .state = ReadAt<uint32_t>(bytes, kStateOffset),
+      .system_identifier = LoadAt<uint64_t>(bytes, kSystemIdentifierOffset),
+      .control_version = LoadAt<uint32_t>(bytes, kControlVersionOffset),
+      .catalog_version = LoadAt<uint32_t>(bytes, kCatalogVersionOffset),
+      .state = LoadAt<uint32_t>(bytes, kStateOffset),
   };
   if (file.system_identifier == 0 || file.control_version < kOldestControlVersion ||
       file.control_version > kNewestControlVersion || !HoldsItsCrc(bytes)) {

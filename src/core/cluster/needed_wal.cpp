@@ -6,12 +6,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/lsn.h"
 #include "cluster/wal_file.h"
 
 namespace backup_ext {
 namespace {
-
-std::string LsnText(uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xFFFFFFFF); }
 
 void CheckSizes(const std::vector<WalSpan>& spans, uint64_t segment_bytes) {
   if (segment_bytes < 1024 * 1024 || segment_bytes > 1024 * 1024 * 1024 ||
@@ -21,8 +20,9 @@ void CheckSizes(const std::vector<WalSpan>& spans, uint64_t segment_bytes) {
   }
   for (const WalSpan& span : spans) {
     if (span.start_lsn != 0 && span.end_lsn > span.start_lsn) continue;
-    throw Error(ErrorCode::kDamaged, fmt::format("its record names WAL from {} to {}",
-                                                 LsnText(span.start_lsn), LsnText(span.end_lsn)));
+    throw Error(ErrorCode::kDamaged,
+                fmt::format("its record names WAL from {} to {}", FormatLsn(span.start_lsn),
+                            FormatLsn(span.end_lsn)));
   }
 }
 

@@ -15,16 +15,13 @@ namespace {
 // PageHeaderData: two halves of pd_lsn, then 16 bits each of checksum, flags, lower, upper.
 constexpr size_t kLsnHighOffset = 0;
 constexpr size_t kLsnLowOffset = 4;
-constexpr size_t kChecksumOffset = 8;
 constexpr size_t kFlagsOffset = 10;
 constexpr size_t kUpperOffset = 14;
 constexpr uint16_t kAllVisibleFlag = 0x0004;
 
 template <typename T>
-T ReadAt(ByteSpan page, size_t offset) {
-  T value = 0;
-  if (page.size() >= offset + sizeof(T)) std::memcpy(&value, page.data() + offset, sizeof(T));
-  return value;
+T LoadIfThere(ByteSpan page, size_t offset) {
+  return page.size() >= offset + sizeof(T) ? LoadAt<T>(page, offset) : T{0};
 }
 
 uint32_t SumPage(ByteSpan page) {
@@ -37,13 +34,13 @@ uint32_t SumPage(ByteSpan page) {
 }  // namespace
 
 uint64_t PageView::lsn() const {
-  return uint64_t{ReadAt<uint32_t>(page_, kLsnHighOffset)} << 32 |
-         ReadAt<uint32_t>(page_, kLsnLowOffset);
+  return uint64_t{LoadIfThere<uint32_t>(page_, kLsnHighOffset)} << 32 |
+         LoadIfThere<uint32_t>(page_, kLsnLowOffset);
 }
 
-uint16_t PageView::checksum() const { return ReadAt<uint16_t>(page_, kChecksumOffset); }
+uint16_t PageView::checksum() const { return LoadIfThere<uint16_t>(page_, kPageChecksumOffset); }
 
-bool PageView::is_new() const { return ReadAt<uint16_t>(page_, kUpperOffset) == 0; }
+bool PageView::is_new() const { return LoadIfThere<uint16_t>(page_, kUpperOffset) == 0; }
 
 bool PageView::is_zero() const {
   if (page_.empty()) return true;
@@ -53,7 +50,7 @@ bool PageView::is_zero() const {
 }
 
 bool PageView::all_visible() const {
-  return (ReadAt<uint16_t>(page_, kFlagsOffset) & kAllVisibleFlag) != 0;
+  return (LoadIfThere<uint16_t>(page_, kFlagsOffset) & kAllVisibleFlag) != 0;
 }
 
 uint16_t PageChecksum(ByteSpan page, uint32_t block) {

@@ -6,8 +6,6 @@
 namespace backup_ext {
 namespace {
 
-constexpr size_t kChecksumOffset = 8;  // pd_checksum
-
 // 32 independent FNV-1a-like sums, each over one column of the page seen as rows of 32 words.
 constexpr size_t kColumns = 32;
 constexpr size_t kRowBytes = kColumns * sizeof(uint32_t);
@@ -31,7 +29,7 @@ template <size_t kLanes>
   // pd_checksum becomes zero in a copy of its row: another thread may be reading the page too.
   std::byte first_row[kRowBytes];
   std::memcpy(first_row, page, kRowBytes);
-  std::memset(first_row + kChecksumOffset, 0, sizeof(uint16_t));
+  std::memset(first_row + kPageChecksumOffset, 0, sizeof(uint16_t));
 
   const std::byte* row = first_row;
   for (size_t next = kRowBytes;; next += kRowBytes) {

@@ -10,6 +10,8 @@
 
 namespace backup_ext {
 
+inline constexpr size_t kPageChecksumOffset = 8;  // pd_checksum
+
 [[nodiscard]] uint32_t SumPagePlain(const std::byte* page, size_t page_bytes);
 
 #if defined(__x86_64__)

@@ -4,47 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/digest.h"
+#include "base/lsn.h"
 
 namespace backup_ext {
 namespace {
 
-// XLogPageHeaderData and XLogLongPageHeaderData.
-constexpr size_t kShortHeaderBytes = 24;
-constexpr size_t kLongHeaderBytes = 40;
-constexpr size_t kInfoOffset = 2;
-constexpr size_t kTimelineOffset = 4;
-constexpr size_t kAddressOffset = 8;
-constexpr size_t kRestOffset = 16;
-constexpr size_t kBlockBytesOffset = 36;
-constexpr uint16_t kContinuesRecord = 0x0001;   // XLP_FIRST_IS_CONTRECORD
-constexpr uint16_t kLongHeader = 0x0002;        // XLP_LONG_HEADER
-constexpr uint16_t kOverwritesRecord = 0x0008;  // XLP_FIRST_IS_OVERWRITE_CONTRECORD
-constexpr uint16_t kAllPageFlags = 0x000F;      // XLP_ALL_FLAGS
-
-// XLogRecord.
-constexpr size_t kBeforeOffset = 8;
-constexpr size_t kRecordInfoOffset = 16;
-constexpr size_t kManagerOffset = 17;
-constexpr size_t kCrcOffset = 20;
-constexpr uint8_t kXlogManager = 0;      // RM_XLOG_ID
-constexpr uint8_t kSwitchRecord = 0x40;  // XLOG_SWITCH
-constexpr uint8_t kManagersInfo = 0xF0;  // ~XLR_INFO_MASK
-constexpr uint64_t kAlignment = 8;       // MAXALIGN
-
-template <typename T>
-T ReadAt(ByteSpan bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(T));
-  return value;
+uint64_t Align(uint64_t value) {
+  return (value + kWalRecordAlignment - 1) / kWalRecordAlignment * kWalRecordAlignment;
 }
-
-uint64_t Align(uint64_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
-
-std::string LsnText(uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xFFFFFFFF); }
 
 }  // namespace
 
@@ -85,7 +55,7 @@ void WalCheck::BeginSegment(const WalSegment& segment) {
 void WalCheck::Update(ByteSpan bytes) {
   const uint64_t begin = segment_.number * segment_bytes_;
   while (!bytes.empty() && next_lsn_ < limit_lsn_) {
-    const size_t wanted = page_bytes_ == 0 ? kLongHeaderBytes : page_bytes_;
+    const size_t wanted = page_bytes_ == 0 ? kLongWalPageHeaderBytes : page_bytes_;
     // Pages are taken where they lie, but for those that come in pieces.
     const size_t count = std::min(wanted - page_.size(), bytes.size());
     const bool is_whole = page_.empty() && count == wanted;
@@ -100,7 +70,7 @@ void WalCheck::Update(ByteSpan bytes) {
         limit_lsn_ = 0;
         return;
       }
-      page_bytes_ = ReadAt<uint32_t>(page, kBlockBytesOffset);
+      page_bytes_ = LoadAt<uint32_t>(page, kWalPageBlockBytesOffset);
       if (is_whole) continue;  // again, as the beginning of a page
       bytes = bytes.subspan(count);
       continue;
@@ -148,14 +118,14 @@ void WalCheck::TakePage(ByteSpan page) {
   const uint64_t lsn = next_lsn_;
   if (lsn + page.size() <= Expected()) return;  // nothing of it is needed
   PageHeader header;
-  if (page.size() >= kShortHeaderBytes) {
-    header = {.magic = ReadAt<uint16_t>(page, 0),
-              .info = ReadAt<uint16_t>(page, kInfoOffset),
-              .timeline = ReadAt<uint32_t>(page, kTimelineOffset),
-              .address = ReadAt<uint64_t>(page, kAddressOffset),
-              .rest_bytes = ReadAt<uint32_t>(page, kRestOffset),
-              .header_bytes = kShortHeaderBytes};
-    if ((header.info & kLongHeader) != 0) header.header_bytes = kLongHeaderBytes;
+  if (page.size() >= kShortWalPageHeaderBytes) {
+    header = {.magic = LoadAt<uint16_t>(page, 0),
+              .info = LoadAt<uint16_t>(page, kWalPageInfoOffset),
+              .timeline = LoadAt<uint32_t>(page, kWalPageTimelineOffset),
+              .address = LoadAt<uint64_t>(page, kWalPageAddressOffset),
+              .rest_bytes = LoadAt<uint32_t>(page, kWalPageRestOffset),
+              .header_bytes = kShortWalPageHeaderBytes};
+    if ((header.info & kWalPageHasLongHeader) != 0) header.header_bytes = kLongWalPageHeaderBytes;
   }
   if (header.header_bytes == 0 || page.size() < header.header_bytes) {
     if (lsn < position_) return;
@@ -175,14 +145,14 @@ bool WalCheck::TakePageHeader(uint64_t lsn, const PageHeader& header) {
   if (magic_ == 0) magic_ = header.magic;
   if (header.address != lsn) {
     problem =
-        fmt::format("page of WAL {} in the place of {}", LsnText(header.address), LsnText(lsn));
+        fmt::format("page of WAL {} in the place of {}", FormatLsn(header.address), FormatLsn(lsn));
   } else if (header.magic != magic_) {
-    problem = fmt::format("WAL page {} has the magic number {:04X} instead of {:04X}", LsnText(lsn),
-                          header.magic, magic_);
-  } else if ((header.info & ~kAllPageFlags) != 0) {
-    problem = fmt::format("WAL page {} has the flags {:04X}", LsnText(lsn), header.info);
+    problem = fmt::format("WAL page {} has the magic number {:04X} instead of {:04X}",
+                          FormatLsn(lsn), header.magic, magic_);
+  } else if ((header.info & ~kAllWalPageFlags) != 0) {
+    problem = fmt::format("WAL page {} has the flags {:04X}", FormatLsn(lsn), header.info);
   } else if (header.timeline < timeline_ || header.timeline > segment_.timeline) {
-    problem = fmt::format("WAL page {} is of timeline {}", LsnText(lsn), header.timeline);
+    problem = fmt::format("WAL page {} is of timeline {}", FormatLsn(lsn), header.timeline);
   }
   if (problem.empty()) {
     timeline_ = header.timeline;
@@ -194,7 +164,7 @@ bool WalCheck::TakePageHeader(uint64_t lsn, const PageHeader& header) {
 
 std::optional<size_t> WalCheck::PlaceInPage(uint64_t lsn, const PageHeader& header,
                                             size_t page_bytes) {
-  const bool continues = (header.info & kContinuesRecord) != 0;
+  const bool continues = (header.info & kWalPageContinuesRecord) != 0;
   if (is_lost_) {
     // The rest of a record whose beginning is not known is passed over.
     const uint64_t place = header.header_bytes + (continues ? Align(header.rest_bytes) : 0);
@@ -204,7 +174,7 @@ std::optional<size_t> WalCheck::PlaceInPage(uint64_t lsn, const PageHeader& head
     position_ = lsn + place;
     return static_cast<size_t>(place);
   }
-  if (record_ && (header.info & kOverwritesRecord) != 0) {
+  if (record_ && (header.info & kWalPageOverwritesRecord) != 0) {
     // The server crashed while it wrote the record; recovery passes over it too.
     record_.reset();
     position_ = lsn + header.header_bytes;
@@ -213,17 +183,17 @@ std::optional<size_t> WalCheck::PlaceInPage(uint64_t lsn, const PageHeader& head
   if (record_) {
     const uint32_t rest = record_->total_bytes - record_->seen_bytes;
     if (continues && header.rest_bytes == rest) return header.header_bytes;
-    Report(lsn, fmt::format("WAL page {} does not continue the record at {}", LsnText(lsn),
-                            LsnText(record_->lsn)));
+    Report(lsn, fmt::format("WAL page {} does not continue the record at {}", FormatLsn(lsn),
+                            FormatLsn(record_->lsn)));
     return std::nullopt;
   }
   if (position_ > lsn && position_ < lsn + header.header_bytes) {
-    Report(lsn, fmt::format("no WAL record can begin at {}", LsnText(position_)));
+    Report(lsn, fmt::format("no WAL record can begin at {}", FormatLsn(position_)));
     return std::nullopt;
   }
   if (position_ > lsn) return static_cast<size_t>(position_ - lsn);
   if (continues) {
-    Report(lsn, fmt::format("WAL page {} continues a record that did not begin", LsnText(lsn)));
+    Report(lsn, fmt::format("WAL page {} continues a record that did not begin", FormatLsn(lsn)));
     return std::nullopt;
   }
   position_ = lsn + header.header_bytes;
@@ -237,16 +207,16 @@ void WalCheck::TakeRecords(uint64_t lsn, ByteSpan bytes) {
     const auto count = static_cast<uint32_t>(
         std::min<uint64_t>(bytes.size(), record.total_bytes - record.seen_bytes));
     ByteSpan part = bytes.first(count);
-    if (record.seen_bytes < kRecordHeaderBytes) {
+    if (record.seen_bytes < kWalRecordHeaderBytes) {
       const size_t of_header =
-          std::min<size_t>(part.size(), kRecordHeaderBytes - record.seen_bytes);
+          std::min<size_t>(part.size(), kWalRecordHeaderBytes - record.seen_bytes);
       std::copy_n(part.begin(), of_header, record.header.begin() + record.seen_bytes);
       part = part.subspan(of_header);
     }
-    const bool had_header = record.seen_bytes >= kRecordHeaderBytes;
+    const bool had_header = record.seen_bytes >= kWalRecordHeaderBytes;
     record.crc = Crc32cUpdate(record.crc, part);
     record.seen_bytes += count;
-    if (!had_header && record.seen_bytes >= kRecordHeaderBytes && !CheckRecordHeader()) return;
+    if (!had_header && record.seen_bytes >= kWalRecordHeaderBytes && !CheckRecordHeader()) return;
     lsn += count;
     bytes = bytes.subspan(count);
     if (record.seen_bytes < record.total_bytes) return;
@@ -260,12 +230,12 @@ void WalCheck::TakeRecords(uint64_t lsn, ByteSpan bytes) {
 
 bool WalCheck::BeginRecord(uint64_t lsn, ByteSpan bytes) {
   if (bytes.size() < sizeof(uint32_t)) {
-    Report(lsn, fmt::format("WAL ends within the record at {}", LsnText(lsn)));
+    Report(lsn, fmt::format("WAL ends within the record at {}", FormatLsn(lsn)));
     return false;
   }
-  const auto total = ReadAt<uint32_t>(bytes, 0);
-  if (total < kRecordHeaderBytes) {
-    Report(lsn, fmt::format("no WAL record begins at {}", LsnText(lsn)));
+  const auto total = LoadAt<uint32_t>(bytes, 0);
+  if (total < kWalRecordHeaderBytes) {
+    Report(lsn, fmt::format("no WAL record begins at {}", FormatLsn(lsn)));
     return false;
   }
   record_ = Record{.lsn = lsn, .total_bytes = total, .crc = kCrc32cInit};
@@ -273,26 +243,28 @@ bool WalCheck::BeginRecord(uint64_t lsn, ByteSpan bytes) {
 }
 
 bool WalCheck::CheckRecordHeader() {
-  const auto before = ReadAt<uint64_t>(record_->header, kBeforeOffset);
+  const auto before = LoadAt<uint64_t>(record_->header, kWalRecordBeforeOffset);
   if (record_before_ == 0 ? before < record_->lsn : before == record_before_) return true;
-  Report(record_->lsn,
-         fmt::format("WAL record at {} does not follow the one before it", LsnText(record_->lsn)));
+  Report(record_->lsn, fmt::format("WAL record at {} does not follow the one before it",
+                                   FormatLsn(record_->lsn)));
   return false;
 }
 
 bool WalCheck::EndRecord(uint64_t end_lsn) {
   const Record record = *std::exchange(record_, std::nullopt);
   const ByteSpan header(record.header);
-  const uint32_t crc = Crc32cFinish(Crc32cUpdate(record.crc, header.first(kCrcOffset)));
-  if (crc != ReadAt<uint32_t>(header, kCrcOffset)) {
-    Report(record.lsn, fmt::format("wrong checksum in the WAL record at {}", LsnText(record.lsn)));
+  const uint32_t crc =
+      Crc32cFinish(Crc32cUpdate(record.crc, header.first(kWalRecordChecksumOffset)));
+  if (crc != LoadAt<uint32_t>(header, kWalRecordChecksumOffset)) {
+    Report(record.lsn,
+           fmt::format("wrong checksum in the WAL record at {}", FormatLsn(record.lsn)));
     return false;
   }
   record_before_ = record.lsn;
   position_ = end_lsn;
   const bool is_switch =
-      ReadAt<uint8_t>(header, kManagerOffset) == kXlogManager &&
-      (ReadAt<uint8_t>(header, kRecordInfoOffset) & kManagersInfo) == kSwitchRecord;
+      LoadAt<uint8_t>(header, kWalRecordManagerOffset) == kXlogResourceManager &&
+      (LoadAt<uint8_t>(header, kWalRecordInfoOffset) & kWalRecordManagersInfo) == kXlogSwitch;
   // It extends to the end of its segment.
   if (is_switch) position_ = (end_lsn + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_;
   return true;

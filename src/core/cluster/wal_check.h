@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "cluster/needed_wal.h"
 #include "cluster/wal_file.h"
+#include "cluster/wal_layout.h"
 
 namespace backup_ext {
 
@@ -42,15 +43,13 @@ class WalCheck {
   [[nodiscard]] uint64_t position() const { return position_; }
 
  private:
-  static constexpr size_t kRecordHeaderBytes = 24;
-
   // A record of which the first part was seen.
   struct Record {
     uint64_t lsn = 0;
     uint32_t total_bytes = 0;
     uint32_t seen_bytes = 0;
     uint32_t crc = 0;  // of what follows its header
-    std::array<std::byte, kRecordHeaderBytes> header{};
+    std::array<std::byte, kWalRecordHeaderBytes> header{};
   };
   struct PageHeader {
     uint16_t magic = 0;

@@ -3,11 +3,11 @@
 
 #include <bit>
 #include <charconv>
-#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "cluster/wal_layout.h"
 
 namespace backup_ext {
 namespace {
@@ -15,27 +15,8 @@ namespace {
 constexpr size_t kSegmentNameChars = 24;
 constexpr std::string_view kHistorySuffix = ".history";
 
-// XLogPageHeaderData, then what XLogLongPageHeaderData adds. 8-byte alignment leaves 4 bytes
-// unused before the system identifier.
-constexpr size_t kMagicOffset = 0;
-constexpr size_t kInfoOffset = 2;
-constexpr size_t kTimelineOffset = 4;
-constexpr size_t kPageAddressOffset = 8;
-constexpr size_t kSystemIdentifierOffset = 24;
-constexpr size_t kSegmentBytesOffset = 32;
-constexpr size_t kBlockBytesOffset = 36;
-constexpr size_t kLongHeaderBytes = 40;
-constexpr uint16_t kLongHeaderFlag = 0x0002;  // XLP_LONG_HEADER
-
 constexpr uint32_t kSmallestBlock = 1024;
 constexpr uint32_t kLargestBlock = 65536;
-
-template <typename T>
-T ReadAt(ByteSpan bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(T));
-  return value;
-}
 
 bool IsSegmentSize(uint32_t bytes) {
   return std::has_single_bit(bytes) && bytes >= (1U << 20) && bytes <= (1U << 30);
@@ -90,32 +71,32 @@ std::string TimelineHistoryName(uint32_t timeline) {
 
 std::string CheckWalFirstPage(ByteSpan first_page, const WalSegment& segment,
                               uint32_t segment_bytes, uint64_t system_identifier) {
-  if (first_page.size() < kLongHeaderBytes) return "ends within its first page header";
+  if (first_page.size() < kLongWalPageHeaderBytes) return "ends within its first page header";
   // The magic number differs by version of the server; only a segment never written has 0.
-  if (ReadAt<uint16_t>(first_page, kMagicOffset) == 0) return "has no WAL page header";
-  if ((ReadAt<uint16_t>(first_page, kInfoOffset) & kLongHeaderFlag) == 0) {
+  if (LoadAt<uint16_t>(first_page, kWalPageMagicOffset) == 0) return "has no WAL page header";
+  if ((LoadAt<uint16_t>(first_page, kWalPageInfoOffset) & kWalPageHasLongHeader) == 0) {
     return "does not begin with a long WAL page header";
   }
-  const auto found_identifier = ReadAt<uint64_t>(first_page, kSystemIdentifierOffset);
+  const auto found_identifier = LoadAt<uint64_t>(first_page, kWalPageSystemIdentifierOffset);
   if (found_identifier != system_identifier) {
     return fmt::format("is of system identifier {}, not {}", found_identifier, system_identifier);
   }
-  const auto found_segment_bytes = ReadAt<uint32_t>(first_page, kSegmentBytesOffset);
+  const auto found_segment_bytes = LoadAt<uint32_t>(first_page, kWalPageSegmentBytesOffset);
   if (found_segment_bytes != segment_bytes) {
     return fmt::format("is of segment size {}, not {}", found_segment_bytes, segment_bytes);
   }
-  const auto block_bytes = ReadAt<uint32_t>(first_page, kBlockBytesOffset);
+  const auto block_bytes = LoadAt<uint32_t>(first_page, kWalPageBlockBytesOffset);
   if (!std::has_single_bit(block_bytes) || block_bytes < kSmallestBlock ||
       block_bytes > kLargestBlock) {
     return fmt::format("has an impossible WAL block size, {}", block_bytes);
   }
-  const auto address = ReadAt<uint64_t>(first_page, kPageAddressOffset);
+  const auto address = LoadAt<uint64_t>(first_page, kWalPageAddressOffset);
   const uint64_t start = segment.number * segment_bytes;
   if (address != start) {
     return fmt::format("holds WAL of {:X}/{:X}, not of {:X}/{:X}", address >> 32,
                        address & 0xFFFFFFFF, start >> 32, start & 0xFFFFFFFF);
   }
-  const auto timeline = ReadAt<uint32_t>(first_page, kTimelineOffset);
+  const auto timeline = LoadAt<uint32_t>(first_page, kWalPageTimelineOffset);
   if (timeline == 0 || timeline > segment.timeline) {
     return fmt::format("is of timeline {}, not {}", timeline, segment.timeline);
   }

@@ -2,42 +2,12 @@
 #include "cluster/wal_records.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/digest.h"
 #include "base/error.h"
 
 namespace backup_ext {
-namespace {
-
-// A page header: info at 2, address at 8, the length of what is left of a record at 16.
-constexpr size_t kPageInfoOffset = 2;
-constexpr size_t kPageAddressOffset = 8;
-constexpr size_t kPageRemainderOffset = 16;
-constexpr size_t kShortPageHeaderBytes = 24;
-constexpr size_t kLongPageHeaderBytes = 40;
-constexpr uint16_t kFirstIsContinued = 0x0001;
-// After a crash in the middle of a record, what there is of it is given up. Until 18 the bit that
-// 19 uses says that full pages may be taken out.
-constexpr uint16_t kFirstIsOverwritten = 0x0008;
-constexpr uint16_t kFirstIsOverwrittenFrom19 = 0x0004;
-
-// A record: length at 0, info at 16, resource manager at 17.
-constexpr size_t kInfoOffset = 16;
-constexpr size_t kResourceManagerOffset = 17;
-constexpr uint8_t kResourceManagerInfoMask = 0xF0;
-constexpr uint8_t kXlogSwitch = 0x40;
-constexpr uint64_t kAlignment = 8;
-
-template <typename T>
-T Load(ByteSpan bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(value));
-  return value;
-}
-
-}  // namespace
 
 uint32_t WalRecordChecksum(ByteSpan record) {
   uint32_t crc = Crc32cUpdate(kCrc32cInit, record.subspan(kWalRecordHeaderBytes));
@@ -47,8 +17,8 @@ uint32_t WalRecordChecksum(ByteSpan record) {
 
 WalRecordReader::WalRecordReader(uint64_t start_lsn, const Layout& layout, ReadPage read_page)
     : segment_bytes_(layout.segment_bytes),
-      overwritten_flag_(layout.server_version_num >= 190000 ? kFirstIsOverwrittenFrom19
-                                                            : kFirstIsOverwritten),
+      overwritten_flag_(layout.server_version_num >= 190000 ? kWalPageOverwritesRecordFrom19
+                                                            : kWalPageOverwritesRecord),
       read_page_(std::move(read_page)),
       position_(start_lsn),
       page_(layout.page_bytes) {
@@ -72,13 +42,13 @@ std::optional<WalRecord> WalRecordReader::Next() {
 }
 
 size_t WalRecordReader::HeaderBytes(uint64_t page_lsn) const {
-  return page_lsn % segment_bytes_ == 0 ? kLongPageHeaderBytes : kShortPageHeaderBytes;
+  return page_lsn % segment_bytes_ == 0 ? kLongWalPageHeaderBytes : kShortWalPageHeaderBytes;
 }
 
 // A recycled page still holds the address that it had.
 bool WalRecordReader::LoadPage(uint64_t lsn) {
   if (has_page_ && page_lsn_ == lsn) return true;
-  has_page_ = read_page_(lsn, page_) && Load<uint64_t>(page_, kPageAddressOffset) == lsn;
+  has_page_ = read_page_(lsn, page_) && LoadAt<uint64_t>(page_, kWalPageAddressOffset) == lsn;
   page_lsn_ = lsn;
   return has_page_;
 }
@@ -88,12 +58,12 @@ WalRecordReader::Outcome WalRecordReader::TryNext(WalRecord* record) {
   uint64_t page_lsn = position_ - position_ % page_bytes;
   uint64_t offset = position_ % page_bytes;
   if (offset == 0) offset = HeaderBytes(page_lsn);
-  if (offset % kAlignment != 0 || offset < HeaderBytes(page_lsn)) return Outcome::kEnd;
+  if (offset % kWalRecordAlignment != 0 || offset < HeaderBytes(page_lsn)) return Outcome::kEnd;
   if (!LoadPage(page_lsn)) return Outcome::kEnd;
   record->lsn = page_lsn + offset;
 
   // Aligned, so that at least the length is on the first page.
-  const auto total_bytes = Load<uint32_t>(page_, offset);
+  const auto total_bytes = LoadAt<uint32_t>(page_, offset);
   if (total_bytes < kWalRecordHeaderBytes) return Outcome::kEnd;
   while (true) {
     const size_t left = total_bytes - record->bytes.size();
@@ -106,22 +76,24 @@ WalRecordReader::Outcome WalRecordReader::TryNext(WalRecord* record) {
     page_lsn += page_bytes;
     if (!LoadPage(page_lsn)) return Outcome::kEnd;
     offset = HeaderBytes(page_lsn);
-    const auto info = Load<uint16_t>(page_, kPageInfoOffset);
+    const auto info = LoadAt<uint16_t>(page_, kWalPageInfoOffset);
     if ((info & overwritten_flag_) != 0) {
       position_ = page_lsn;
       return Outcome::kAbandoned;
     }
-    if ((info & kFirstIsContinued) == 0 ||
-        Load<uint32_t>(page_, kPageRemainderOffset) != left - count) {
+    if ((info & kWalPageContinuesRecord) == 0 ||
+        LoadAt<uint32_t>(page_, kWalPageRestOffset) != left - count) {
       return Outcome::kEnd;
     }
   }
-  if (Load<uint32_t>(record->bytes, kWalRecordChecksumOffset) != WalRecordChecksum(record->bytes)) {
+  if (LoadAt<uint32_t>(record->bytes, kWalRecordChecksumOffset) !=
+      WalRecordChecksum(record->bytes)) {
     return Outcome::kEnd;
   }
-  record->resource_manager = Load<uint8_t>(record->bytes, kResourceManagerOffset);
-  record->info = Load<uint8_t>(record->bytes, kInfoOffset) & kResourceManagerInfoMask;
-  position_ = page_lsn + (offset + kAlignment - 1) / kAlignment * kAlignment;
+  record->resource_manager = LoadAt<uint8_t>(record->bytes, kWalRecordManagerOffset);
+  record->info = LoadAt<uint8_t>(record->bytes, kWalRecordInfoOffset) & kWalRecordManagersInfo;
+  position_ =
+      page_lsn + (offset + kWalRecordAlignment - 1) / kWalRecordAlignment * kWalRecordAlignment;
   if (record->resource_manager == kXlogResourceManager && record->info == kXlogSwitch) {
     position_ = (position_ + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_;
   }

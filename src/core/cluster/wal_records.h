@@ -12,13 +12,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "cluster/wal_layout.h"
 
 namespace backup_ext {
-
-inline constexpr size_t kWalRecordHeaderBytes = 24;
-// Source: src/include/access/rmgrlist.h.
-inline constexpr uint8_t kXlogResourceManager = 0;
-inline constexpr uint8_t kTablespaceResourceManager = 5;
 
 struct WalRecord {
   // A part of it that lies on one page.
@@ -35,7 +31,6 @@ struct WalRecord {
 
 // The checksum that belongs into the header of `record`, whatever is there.
 [[nodiscard]] uint32_t WalRecordChecksum(ByteSpan record);
-inline constexpr size_t kWalRecordChecksumOffset = 20;
 
 class WalRecordReader {
  public:

@@ -12,11 +12,11 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kMagic = "BXF1";
+constexpr std::string_view kFrameMagic = "BXF1";
 constexpr uint8_t kStored = 0;
 constexpr uint8_t kZstd = 1;
 constexpr uint8_t kNotEncrypted = 0;
-constexpr size_t kCheckedBytes = kFrameHeaderBytes - 8;
+constexpr size_t kCheckedFrameBytes = kFrameHeaderBytes - 8;
 
 struct FrameHeader {
   uint8_t compression = kStored;
@@ -36,7 +36,7 @@ uint64_t ShortDigest(const Digest128& digest) {
 
 Bytes EncodeHeader(const FrameHeader& header) {
   ByteWriter out;
-  out.PutBytes(AsBytes(kMagic));
+  out.PutBytes(AsBytes(kFrameMagic));
   out.PutU8(header.compression);
   out.PutU8(kNotEncrypted);
   out.PutU16(0);
@@ -53,7 +53,7 @@ FrameProblem DecodeHeader(ByteSpan stored, FrameHeader* header) {
     return FrameProblem::kTooShort;
   }
   ByteReader in(stored.first(kFrameHeaderBytes), "frame header");
-  const bool has_magic = AsText(in.GetBytes(kMagic.size())) == kMagic;
+  const bool has_magic = AsText(in.GetBytes(kFrameMagic.size())) == kFrameMagic;
   header->compression = in.GetU8();
   const uint8_t encryption = in.GetU8();
   const uint16_t zero = in.GetU16();
@@ -62,7 +62,7 @@ FrameProblem DecodeHeader(ByteSpan stored, FrameHeader* header) {
   const ByteSpan digest = in.GetBytes(header->digest.size());
   std::copy(digest.begin(), digest.end(), header->digest.begin());
   header->payload_check = in.GetU64();
-  if (!has_magic || in.GetU64() != Xxh3Short(stored.first(kCheckedBytes))) {
+  if (!has_magic || in.GetU64() != Xxh3Short(stored.first(kCheckedFrameBytes))) {
     return FrameProblem::kBadHeader;
   }
   if (header->compression > kZstd || encryption != kNotEncrypted || zero != 0) {

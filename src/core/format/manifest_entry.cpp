@@ -12,21 +12,17 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kMagic = "BXM1";
+constexpr std::string_view kManifestMagic = "BXM1";
 constexpr std::string_view kTablespaces = "pg_tblspc/";
 
-[[noreturn]] void ThrowDamaged(std::string_view problem) {
-  throw Error(ErrorCode::kDamaged, fmt::format("invalid manifest: {}", problem));
-}
-
-[[noreturn]] void ThrowDamaged(std::string_view problem, const ManifestEntry& entry) {
-  ThrowDamaged(fmt::format("{}: \"{}\"", problem, entry.path));
+[[noreturn]] void ThrowDamagedEntry(std::string_view problem, const ManifestEntry& entry) {
+  ThrowDamagedManifest(fmt::format("{}: \"{}\"", problem, entry.path));
 }
 
 uint32_t GetU32Varint(ByteReader* in) {
   const uint64_t value = in->GetVarint();
   if (value > std::numeric_limits<uint32_t>::max()) {
-    ThrowDamaged("number out of range");
+    ThrowDamagedManifest("number out of range");
   }
   return static_cast<uint32_t>(value);
 }
@@ -45,24 +41,24 @@ bool IsTablespacePath(std::string_view path) {
 
 void CheckAttributes(const ManifestEntry& entry) {
   if (!IsManifestPath(entry.path)) {
-    ThrowDamaged("path is not relative or not plain", entry);
+    ThrowDamagedEntry("path is not relative or not plain", entry);
   }
   if (entry.link_target.find('\0') != std::string::npos) {
-    ThrowDamaged("link target holds a zero byte", entry);
+    ThrowDamagedEntry("link target holds a zero byte", entry);
   }
   if (entry.kind == EntryKind::kTablespaceLink && !IsTablespacePath(entry.path)) {
-    ThrowDamaged("tablespace at an impossible path", entry);
+    ThrowDamagedEntry("tablespace at an impossible path", entry);
   }
   if (entry.kind == EntryKind::kSymbolicLink && entry.link_target.empty()) {
-    ThrowDamaged("symbolic link to nothing", entry);
+    ThrowDamagedEntry("symbolic link to nothing", entry);
   }
   if (entry.kind == EntryKind::kHardLink &&
       (!IsManifestPath(entry.link_target) || entry.link_target >= entry.path)) {
-    ThrowDamaged("hard link to what does not come before it", entry);
+    ThrowDamagedEntry("hard link to what does not come before it", entry);
   }
   for (const auto& [name, value] : entry.xattrs) {
     if (name.empty() || name.find('\0') != std::string::npos) {
-      ThrowDamaged("extended attribute has an impossible name", entry);
+      ThrowDamagedEntry("extended attribute has an impossible name", entry);
     }
   }
 }
@@ -70,30 +66,34 @@ void CheckAttributes(const ManifestEntry& entry) {
 void CheckContent(const ManifestEntry& entry, uint32_t page_bytes, size_t packs) {
   if (!HasContent(entry.kind)) {
     if (entry.map != PageMap() || entry.content != Digest128()) {
-      ThrowDamaged("content of what is no file", entry);
+      ThrowDamagedEntry("content of what is no file", entry);
     }
     return;
   }
   if (entry.map.unit_bytes != 1 && entry.map.unit_bytes != page_bytes) {
-    ThrowDamaged("page map with another page size", entry);
+    ThrowDamagedEntry("page map with another page size", entry);
   }
   for (const FrameRef& frame : entry.map.frames) {
     if (frame.pack >= packs) {
-      ThrowDamaged("frame in a pack that is not defined", entry);
+      ThrowDamagedEntry("frame in a pack that is not defined", entry);
     }
   }
   try {
     entry.map.Check(entry.size_bytes);
   } catch (const Error& error) {
-    ThrowDamaged(error.message(), entry);
+    ThrowDamagedEntry(error.message(), entry);
   }
 }
 
 }  // namespace
 
+void ThrowDamagedManifest(std::string_view problem) {
+  throw Error(ErrorCode::kDamaged, fmt::format("invalid manifest: {}", problem));
+}
+
 void PutManifestHeader(const ManifestHeader& header, ByteWriter* out) {
   out->PutU8(static_cast<uint8_t>(ManifestEntryType::kHeader));
-  out->PutBytes(AsBytes(kMagic));
+  out->PutBytes(AsBytes(kManifestMagic));
   out->PutVarint(header.version);
   out->PutU64(header.system_identifier);
   out->PutString(header.backup_id);
@@ -102,8 +102,8 @@ void PutManifestHeader(const ManifestHeader& header, ByteWriter* out) {
 }
 
 ManifestHeader GetManifestHeader(ByteReader* in) {
-  if (AsText(in->GetBytes(kMagic.size())) != kMagic) {
-    ThrowDamaged("does not begin as one");
+  if (AsText(in->GetBytes(kManifestMagic.size())) != kManifestMagic) {
+    ThrowDamagedManifest("does not begin as one");
   }
   ManifestHeader header;
   header.version = GetU32Varint(in);
@@ -134,7 +134,7 @@ PackId GetManifestPack(ByteReader* in) {
   pack.number = GetU32Varint(in);
   // It becomes a part of an object's name.
   if (!IsBackupId(pack.backup_id)) {
-    ThrowDamaged("pack has an invalid backup id");
+    ThrowDamagedManifest("pack has an invalid backup id");
   }
   return pack;
 }
@@ -184,7 +184,7 @@ ManifestEntry GetManifestEntry(EntryKind kind, ByteReader* in) {
   entry.kind = kind;
   const uint8_t file_kind = in->GetU8();
   if (file_kind > static_cast<uint8_t>(FileKind::kSparse)) {
-    ThrowDamaged("unknown kind of file");
+    ThrowDamagedManifest("unknown kind of file");
   }
   entry.file_kind = static_cast<FileKind>(file_kind);
   entry.path = in->GetString();
@@ -201,7 +201,7 @@ ManifestEntry GetManifestEntry(EntryKind kind, ByteReader* in) {
   for (uint64_t left = in->GetVarint(); left > 0; --left) {
     std::string name = in->GetString();
     if (!entry.xattrs.empty() && name <= entry.xattrs.rbegin()->first) {
-      ThrowDamaged("extended attributes are out of order", entry);
+      ThrowDamagedEntry("extended attributes are out of order", entry);
     }
     entry.xattrs.emplace_hint(entry.xattrs.end(), std::move(name), in->GetString());
   }
@@ -233,11 +233,11 @@ bool IsManifestPath(std::string_view path) {
 void ManifestPosition::Begin(const ManifestHeader& header) {
   if (!IsBackupId(header.backup_id) ||
       (!header.parent_id.empty() && !IsBackupId(header.parent_id))) {
-    ThrowDamaged("invalid backup id");
+    ThrowDamagedManifest("invalid backup id");
   }
   if (!std::has_single_bit(header.page_bytes) || header.page_bytes < 1024 ||
       header.page_bytes > 32768) {
-    ThrowDamaged("impossible page size");
+    ThrowDamagedManifest("impossible page size");
   }
   page_bytes = header.page_bytes;
 }
@@ -246,10 +246,10 @@ void ManifestPosition::Advance(const ManifestEntry& entry) {
   CheckAttributes(entry);
   CheckContent(entry, page_bytes, packs);
   if (entry.kind == EntryKind::kRemoved && !in_second_section) {
-    ThrowDamaged("removal in the first section", entry);
+    ThrowDamagedEntry("removal in the first section", entry);
   }
   if (entry.path <= path_before) {
-    ThrowDamaged("entries are out of order", entry);
+    ThrowDamagedEntry("entries are out of order", entry);
   }
   path_before = entry.path;
   if (HasContent(entry.kind)) {
@@ -262,7 +262,7 @@ void ManifestPosition::Advance(const ManifestEntry& entry) {
 
 void ManifestPosition::BeginSecondSection() {
   if (in_second_section) {
-    ThrowDamaged("second section begins twice");
+    ThrowDamagedManifest("second section begins twice");
   }
   in_second_section = true;
   path_before.clear();

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "format/manifest.h"
@@ -43,6 +44,9 @@ void PutManifestTotals(const ManifestTotals& totals, ByteWriter* out);
 [[nodiscard]] ManifestTotals GetManifestTotals(ByteReader* in);
 void PutManifestEntry(const ManifestEntry& entry, ByteWriter* out);
 [[nodiscard]] ManifestEntry GetManifestEntry(EntryKind kind, ByteReader* in);
+
+// Throws Error(kDamaged): `invalid manifest: <problem>`.
+[[noreturn]] void ThrowDamagedManifest(std::string_view problem);
 
 // What writer and reader know when an entry comes.
 struct ManifestPosition {

@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kVarintLimitBytes = 10;
 
-[[noreturn]] void ThrowDamaged(std::string_view problem) {
-  throw Error(ErrorCode::kDamaged, fmt::format("invalid manifest: {}", problem));
-}
-
 // Bytes that come at one end and are used up from the other.
 class ByteQueue {
  public:
@@ -77,7 +73,7 @@ bool ManifestReader::State::FillPlain() {
                 fmt::format("cannot read manifest: {}", Describe(problem)));
   }
   if (problem != FrameProblem::kNone) {
-    ThrowDamaged(Describe(problem));
+    ThrowDamagedManifest(Describe(problem));
   }
   stored.Consume(consumed);
   plain.Append(frame);
@@ -93,18 +89,18 @@ ByteSpan ManifestReader::State::TakeEntry() {
   };
   while (!has_length()) {
     if (!FillPlain()) {
-      ThrowDamaged("ends early");
+      ThrowDamagedManifest("ends early");
     }
   }
   ByteReader in(plain.bytes(), "manifest entry");
   const uint64_t length = in.GetVarint();
   if (length == 0 || length > kManifestEntryLimitBytes) {
-    ThrowDamaged("entry of impossible length");
+    ThrowDamagedManifest("entry of impossible length");
   }
   plain.Consume(plain.bytes().size() - in.remaining());
   while (plain.bytes().size() < length) {
     if (!FillPlain()) {
-      ThrowDamaged("ends early");
+      ThrowDamagedManifest("ends early");
     }
   }
   const ByteSpan entry = plain.bytes().first(static_cast<size_t>(length));
@@ -114,10 +110,10 @@ ByteSpan ManifestReader::State::TakeEntry() {
 
 void ManifestReader::State::End(const ManifestTotals& totals) {
   if (totals != position.totals) {
-    ThrowDamaged("totals do not match the entries");
+    ThrowDamagedManifest("totals do not match the entries");
   }
   if (!plain.bytes().empty() || FillPlain()) {
-    ThrowDamaged("bytes after its end");
+    ThrowDamagedManifest("bytes after its end");
   }
   ended = true;
 }
@@ -125,11 +121,11 @@ void ManifestReader::State::End(const ManifestTotals& totals) {
 ManifestReader::ManifestReader(Source source) : state_(std::make_unique<State>(std::move(source))) {
   ByteReader in(state_->TakeEntry(), "manifest header");
   if (in.GetU8() != static_cast<uint8_t>(ManifestEntryType::kHeader)) {
-    ThrowDamaged("does not begin with its header");
+    ThrowDamagedManifest("does not begin with its header");
   }
   state_->header = GetManifestHeader(&in);
   if (!in.AtEnd()) {
-    ThrowDamaged("header is longer than its fields");
+    ThrowDamagedManifest("header is longer than its fields");
   }
   state_->position.Begin(state_->header);
 }
@@ -152,17 +148,17 @@ std::optional<ManifestEntry> ManifestReader::Next() {
       state_->packs.push_back(GetManifestPack(&in));
       state_->position.packs = state_->packs.size();
       if (state_->packs.size() > kManifestPackLimit) {
-        ThrowDamaged("too many packs");
+        ThrowDamagedManifest("too many packs");
       }
     } else if (type == static_cast<uint8_t>(ManifestEntryType::kSecondSection)) {
       state_->position.BeginSecondSection();
     } else if (type == static_cast<uint8_t>(ManifestEntryType::kEnd)) {
       totals = GetManifestTotals(&in);
     } else {
-      ThrowDamaged("unknown type of entry");
+      ThrowDamagedManifest("unknown type of entry");
     }
     if (!in.AtEnd()) {
-      ThrowDamaged("entry is longer than its fields");
+      ThrowDamagedManifest("entry is longer than its fields");
     }
     if (totals) {
       state_->End(*totals);

@@ -9,9 +9,9 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kMagic = "BXP1";
+constexpr std::string_view kPackMagic = "BXP1";
 constexpr size_t kBackupIdBytes = 24;
-constexpr size_t kCheckedBytes = kPackHeaderBytes - 8;
+constexpr size_t kCheckedPackBytes = kPackHeaderBytes - 8;
 
 }  // namespace
 
@@ -20,7 +20,7 @@ Bytes EncodePackHeader(const PackHeader& header) {
     throw Error(ErrorCode::kInternal, "pack has an invalid backup id");
   }
   ByteWriter out;
-  out.PutBytes(AsBytes(kMagic));
+  out.PutBytes(AsBytes(kPackMagic));
   out.PutU32(0);
   out.PutU64(header.system_identifier);
   out.PutBytes(AsBytes(header.pack.backup_id));
@@ -37,7 +37,7 @@ std::optional<PackHeader> DecodePackHeader(ByteSpan bytes) {
     return std::nullopt;
   }
   ByteReader in(bytes.first(kPackHeaderBytes), "pack header");
-  const bool has_magic = AsText(in.GetBytes(kMagic.size())) == kMagic;
+  const bool has_magic = AsText(in.GetBytes(kPackMagic.size())) == kPackMagic;
   const uint32_t first_zero = in.GetU32();
   PackHeader header;
   header.system_identifier = in.GetU64();
@@ -46,7 +46,7 @@ std::optional<PackHeader> DecodePackHeader(ByteSpan bytes) {
   header.pack.thread = in.GetU32();
   header.pack.number = in.GetU32();
   const uint64_t second_zero = in.GetU64();
-  if (!has_magic || in.GetU64() != Xxh3Short(bytes.first(kCheckedBytes)) || first_zero != 0 ||
+  if (!has_magic || in.GetU64() != Xxh3Short(bytes.first(kCheckedPackBytes)) || first_zero != 0 ||
       second_zero != 0 || !IsBackupId(header.pack.backup_id)) {
     return std::nullopt;
   }

@@ -25,22 +25,22 @@ constexpr uint32_t kLargestPageBytes = 32 * 1024;
 constexpr size_t kSmallestFrameBytes = 12;
 constexpr size_t kSmallestRunBytes = 3;
 
-[[noreturn]] void ThrowDamaged(std::string_view problem) {
+[[noreturn]] void ThrowDamagedMap(std::string_view problem) {
   throw Error(ErrorCode::kDamaged, fmt::format("invalid page map: {}", problem));
 }
 
 size_t GetCount(ByteReader* in, size_t smallest_bytes) {
   const uint64_t count = in->GetVarint();
   if (count > in->remaining() / smallest_bytes) {
-    ThrowDamaged("count exceeds what follows");
+    ThrowDamagedMap("count exceeds what follows");
   }
   return static_cast<size_t>(count);
 }
 
-uint32_t GetU32Varint(ByteReader* in) {
+uint32_t GetU32OfMap(ByteReader* in) {
   const uint64_t value = in->GetVarint();
   if (value > std::numeric_limits<uint32_t>::max()) {
-    ThrowDamaged("number out of range");
+    ThrowDamagedMap("number out of range");
   }
   return static_cast<uint32_t>(value);
 }
@@ -50,7 +50,7 @@ uint32_t GetU32Difference(ByteReader* in, int64_t base) {
   // Wraps where a signed sum would overflow; a wrapped one is out of range too.
   const uint64_t value = static_cast<uint64_t>(base) + static_cast<uint64_t>(in->GetSignedVarint());
   if (value > std::numeric_limits<uint32_t>::max()) {
-    ThrowDamaged("number out of range");
+    ThrowDamagedMap("number out of range");
   }
   return static_cast<uint32_t>(value);
 }
@@ -63,14 +63,14 @@ uint64_t ExpectedOffset(const FrameRef& before, uint32_t pack) {
 void CheckFrame(const FrameRef& frame) {
   constexpr auto limit = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   if (frame.plain_bytes == 0 || frame.plain_bytes > kFramePlainLimitBytes) {
-    ThrowDamaged("frame of impossible length");
+    ThrowDamagedMap("frame of impossible length");
   }
   if (frame.stored_bytes <= kFrameHeaderBytes ||
       frame.stored_bytes > kFrameHeaderBytes + frame.plain_bytes) {
-    ThrowDamaged("frame of impossible stored length");
+    ThrowDamagedMap("frame of impossible stored length");
   }
   if (frame.offset_bytes > limit - frame.stored_bytes) {
-    ThrowDamaged("frame at an impossible offset");
+    ThrowDamagedMap("frame at an impossible offset");
   }
 }
 
@@ -104,7 +104,7 @@ uint64_t PageMap::SizeBytes() const {
 void PageMap::Check(uint64_t size_bytes) const {
   if (unit_bytes != 1 && (!std::has_single_bit(unit_bytes) || unit_bytes < kSmallestPageBytes ||
                           unit_bytes > kLargestPageBytes)) {
-    ThrowDamaged("impossible unit");
+    ThrowDamagedMap("impossible unit");
   }
   for (const FrameRef& frame : frames) {
     CheckFrame(frame);
@@ -112,24 +112,24 @@ void PageMap::Check(uint64_t size_bytes) const {
   uint64_t covered_bytes = 0;
   for (const PageRun& run : runs) {
     if (run.frame >= frames.size()) {
-      ThrowDamaged("run in a frame that is not there");
+      ThrowDamagedMap("run in a frame that is not there");
     }
     const uint64_t frame_units = frames[run.frame].plain_bytes / unit_bytes;
     if (run.units == 0 || run.units > frame_units || run.first_unit > frame_units - run.units) {
-      ThrowDamaged("run outside of its frame");
+      ThrowDamagedMap("run outside of its frame");
     }
     covered_bytes += run.units * unit_bytes;
     // Also keeps the sum from wrapping: a run adds no more than a frame holds.
     if (covered_bytes > size_bytes) {
-      ThrowDamaged("runs cover more than the file");
+      ThrowDamagedMap("runs cover more than the file");
     }
   }
   if (covered_bytes != size_bytes) {
-    ThrowDamaged("runs cover less than the file");
+    ThrowDamagedMap("runs cover less than the file");
   }
   const uint64_t pages = unit_bytes == 1 ? 0 : size_bytes / unit_bytes;
   if (!all_visible.empty() && all_visible.size() != (pages + 7) / 8) {
-    ThrowDamaged("wrong number of visibility bits");
+    ThrowDamagedMap("wrong number of visibility bits");
   }
 }
 
@@ -159,15 +159,15 @@ void EncodePageMap(const PageMap& map, ByteWriter* out) {
 
 PageMap DecodePageMap(ByteReader* in) {
   PageMap map;
-  map.unit_bytes = GetU32Varint(in);
+  map.unit_bytes = GetU32OfMap(in);
   map.frames.resize(GetCount(in, kSmallestFrameBytes));
   FrameRef before;
   for (FrameRef& frame : map.frames) {
     frame.pack = GetU32Difference(in, before.pack);
     frame.offset_bytes =
         ExpectedOffset(before, frame.pack) + static_cast<uint64_t>(in->GetSignedVarint());
-    frame.stored_bytes = GetU32Varint(in);
-    frame.plain_bytes = GetU32Varint(in);
+    frame.stored_bytes = GetU32OfMap(in);
+    frame.plain_bytes = GetU32OfMap(in);
     frame.digest = in->GetU64();
     before = frame;
   }
@@ -176,12 +176,12 @@ PageMap DecodePageMap(ByteReader* in) {
   for (PageRun& run : map.runs) {
     run.units = in->GetVarint();
     run.frame = GetU32Difference(in, expected_frame);
-    run.first_unit = GetU32Varint(in);
+    run.first_unit = GetU32OfMap(in);
     expected_frame = int64_t{run.frame} + 1;
   }
   const uint64_t visible_bytes = in->GetVarint();
   if (visible_bytes > in->remaining()) {
-    ThrowDamaged("ends early");
+    ThrowDamagedMap("ends early");
   }
   const ByteSpan visible = in->GetBytes(static_cast<size_t>(visible_bytes));
   map.all_visible.assign(visible.begin(), visible.end());

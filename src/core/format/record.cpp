@@ -5,12 +5,13 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/lsn.h"
 #include "format/sealed_json.h"
 
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kWhat = "backup record";
+constexpr std::string_view kRecordWhat = "backup record";
 
 // Members whose name or value is not UTF-8 go to `settings_hex`, as pairs of hexadecimal text.
 void PutSettings(const std::map<std::string, std::string>& settings, Json* object) {
@@ -80,17 +81,17 @@ void PutLists(const BackupRecord& record, Json* object) {
 
 void GetLists(const JsonFields& fields, BackupRecord* record) {
   for (const Json& item : fields.Array("wal_ranges")) {
-    const JsonFields range(item, kWhat);
+    const JsonFields range(item, kRecordWhat);
     record->wal_ranges.push_back(
         {range.U32("timeline"), range.Lsn("start_lsn"), range.Lsn("end_lsn")});
   }
   for (const Json& item : fields.Array("tablespaces")) {
-    const JsonFields tablespace(item, kWhat);
+    const JsonFields tablespace(item, kRecordWhat);
     record->tablespaces.push_back(
         {tablespace.U32("oid"), tablespace.Text("location"), tablespace.U64("size_bytes")});
   }
   for (const Json& item : fields.Array("packs")) {
-    const JsonFields use(item, kWhat);
+    const JsonFields use(item, kRecordWhat);
     const std::optional<PackId> pack = ParsePackName(use.Text("name"));
     if (!pack) {
       fields.ThrowInvalid("packs");
@@ -120,9 +121,9 @@ void PutMedia(const MediaRecord& media, Json* object) {
 MediaRecord GetMedia(const Json& object) {
   MediaRecord media;
   if (!object.contains("media")) return media;
-  const JsonFields fields(object.at("media"), kWhat);
+  const JsonFields fields(object.at("media"), kRecordWhat);
   for (const Json& item : fields.Array("directories")) {
-    const JsonFields directory(item, kWhat);
+    const JsonFields directory(item, kRecordWhat);
     media.directories.push_back(
         {directory.Text("path"), directory.U64("files"), directory.U64("size_bytes")});
   }
@@ -245,8 +246,8 @@ std::string EncodeRecord(const BackupRecord& record) {
 }
 
 BackupRecord DecodeRecord(std::string_view text) {
-  const Json object = OpenSealedJson(text, kWhat);
-  const JsonFields fields(object, kWhat);
+  const Json object = OpenSealedJson(text, kRecordWhat);
+  const JsonFields fields(object, kRecordWhat);
   BackupRecord record;
   record.version = fields.U32("version");
   if (record.version > kRecordVersion) {

@@ -138,8 +138,4 @@ inline constexpr uint32_t kRepositoryFormatVersion = 1;
 // Throws Error(kDamaged); Error(kUnsupportedFormat) for a format_version above 1.
 [[nodiscard]] RepositoryIdentity DecodeRepositoryIdentity(std::string_view text);
 
-// LSNs as PostgreSQL prints them: 0/A000028.
-[[nodiscard]] std::string FormatLsn(uint64_t lsn);
-[[nodiscard]] uint64_t ParseLsn(std::string_view text);  // throws Error(kDamaged)
-
 }  // namespace backup_ext

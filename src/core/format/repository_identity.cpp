@@ -8,7 +8,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kWhat = "repository description";
+constexpr std::string_view kIdentityWhat = "repository description";
 
 }  // namespace
 
@@ -21,8 +21,8 @@ std::string EncodeRepositoryIdentity(const RepositoryIdentity& identity) {
 }
 
 RepositoryIdentity DecodeRepositoryIdentity(std::string_view text) {
-  const Json object = OpenSealedJson(text, kWhat);
-  const JsonFields fields(object, kWhat);
+  const Json object = OpenSealedJson(text, kIdentityWhat);
+  const JsonFields fields(object, kIdentityWhat);
   RepositoryIdentity identity;
   identity.format_version = fields.U32("format_version");
   if (identity.format_version > kRepositoryFormatVersion) {

@@ -10,7 +10,7 @@ namespace backup_ext {
 namespace {
 
 constexpr uint32_t kReportVersion = 1;
-constexpr std::string_view kWhat = "report of a run";
+constexpr std::string_view kReportWhat = "report of a run";
 
 // The members in their order; `put` writes a text.
 template <typename PutMember>
@@ -51,11 +51,11 @@ std::string DumpLine(const RunReport& report) {
 std::string EncodeRunReport(const RunReport& report) { return SealJson(ToJson(report, PutText)); }
 
 RunReport DecodeRunReport(std::string_view text) {
-  const Json object = OpenSealedJson(text, kWhat);
-  const JsonFields fields(object, kWhat);
+  const Json object = OpenSealedJson(text, kReportWhat);
+  const JsonFields fields(object, kReportWhat);
   if (const uint32_t version = fields.U32("version"); version > kReportVersion) {
     throw Error(ErrorCode::kUnsupportedFormat,
-                fmt::format("cannot read {} of version {}", kWhat, version),
+                fmt::format("cannot read {} of version {}", kReportWhat, version),
                 fmt::format("This program reads versions up to {}.", kReportVersion),
                 "Use the version of backup_ext that wrote it, or a newer one.");
   }

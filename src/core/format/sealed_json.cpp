@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/lsn.h"
 #include "format/record.h"
 
 namespace backup_ext {

@@ -7,12 +7,12 @@
 namespace backup_ext {
 namespace {
 
-constexpr int64_t kMinute = 60;
-constexpr int64_t kDay = 24 * 60 * kMinute;
+constexpr int64_t kSecondsPerMinute = 60;
+constexpr int64_t kSecondsPerDay = 24 * 60 * kSecondsPerMinute;
 // Every weekday comes twice within these, even where a zone skips one.
 constexpr int64_t kDaysAround = 15;
 // No offset is greater.
-constexpr int64_t kGreatestOffset = 2 * kDay;
+constexpr int64_t kGreatestOffset = 2 * kSecondsPerDay;
 
 int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -35,18 +35,18 @@ bool OpensOn(const Window& window, int64_t day) {
 }
 
 bool Exists(const Zone& zone, int64_t day) {
-  const int64_t first = FirstAtOrAfter(zone, day * kDay);
-  return first + zone.OffsetAt(first) < (day + 1) * kDay;
+  const int64_t first = FirstAtOrAfter(zone, day * kSecondsPerDay);
+  return first + zone.OffsetAt(first) < (day + 1) * kSecondsPerDay;
 }
 
 // `day` counts from 1970-01-01.
 std::optional<Opening> OpeningOn(const Window& window, const Zone& zone, int64_t day) {
   if (!OpensOn(window, day) || !Exists(zone, day)) return std::nullopt;
-  const int64_t opens = window.opens_minute * kMinute;
-  int64_t closes = window.closes_minute * kMinute;
-  if (closes <= opens) closes += kDay;
-  const int64_t opens_at = FirstAtOrAfter(zone, day * kDay + opens);
-  int64_t closes_at = FirstAtOrAfter(zone, day * kDay + closes);
+  const int64_t opens = window.opens_minute * kSecondsPerMinute;
+  int64_t closes = window.closes_minute * kSecondsPerMinute;
+  if (closes <= opens) closes += kSecondsPerDay;
+  const int64_t opens_at = FirstAtOrAfter(zone, day * kSecondsPerDay + opens);
+  int64_t closes_at = FirstAtOrAfter(zone, day * kSecondsPerDay + closes);
   if (closes_at <= opens_at) closes_at = opens_at + (closes - opens);
   return Opening{opens_at * kMicrosecondsPerSecond, closes_at * kMicrosecondsPerSecond};
 }
@@ -54,7 +54,7 @@ std::optional<Opening> OpeningOn(const Window& window, const Zone& zone, int64_t
 // Counts from 1970-01-01.
 int64_t LocalDay(const Zone& zone, Microseconds time) {
   const int64_t seconds = FloorDivide(time, kMicrosecondsPerSecond);
-  return FloorDivide(seconds + zone.OffsetAt(seconds), kDay);
+  return FloorDivide(seconds + zone.OffsetAt(seconds), kSecondsPerDay);
 }
 
 // The newest opening of one window at or before `now`.

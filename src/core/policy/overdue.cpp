@@ -10,8 +10,8 @@ namespace backup_ext {
 namespace {
 
 std::string WholeHours(Microseconds length) {
-  constexpr Microseconds kHour = 3600LL * kMicrosecondsPerSecond;
-  return FormatDuration(length - length % kHour);
+  constexpr Microseconds kOneHour = 3600LL * kMicrosecondsPerSecond;
+  return FormatDuration(length - length % kOneHour);
 }
 
 }  // namespace

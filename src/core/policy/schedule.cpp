@@ -8,9 +8,8 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kMinute = 60 * kMicrosecondsPerSecond;
-constexpr Microseconds kFirstPause = kMinute;
-constexpr Microseconds kLongestPause = 30 * kMinute;
+constexpr Microseconds kFirstPause = 60 * kMicrosecondsPerSecond;
+constexpr Microseconds kLongestPause = 30 * kFirstPause;
 
 // 45 s, 12 min, 3 h 5 min, 2 d 4 h: what a person wants to know, rounded down.
 std::string Span(Microseconds length) {
@@ -37,9 +36,9 @@ Microseconds PauseLeft(Microseconds last, int count, Microseconds now) {
 
 // A cancel in the future is believed for as long as one in the past could matter.
 bool WasCancelledInThisWindow(const ScheduleState& state) {
-  constexpr Microseconds kDay = 24 * 60 * kMinute;
+  constexpr Microseconds kOneDay = 24 * 3600 * kMicrosecondsPerSecond;
   return state.last_cancel > 0 && state.last_cancel >= state.window_opened_at &&
-         state.last_cancel - state.now < kDay;
+         state.last_cancel - state.now < kOneDay;
 }
 
 // What forbids every automatic run at this moment; empty when nothing does.

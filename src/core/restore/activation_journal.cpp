@@ -13,7 +13,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr size_t kLimitBytes = 64 * 1024;
+constexpr size_t kJournalLimitBytes = 64 * 1024;
 
 NLOHMANN_JSON_SERIALIZE_ENUM(ActivationState, {{ActivationState::kActivating, "activating"},
                                                {ActivationState::kActivated, "activated"},
@@ -40,7 +40,7 @@ std::optional<ActivationJournal> ReadActivationJournal(const std::string& data_d
   const std::string path = ActivationJournalPath(data_directory);
   if (!StatLink(path)) return std::nullopt;
   try {
-    const auto json = nlohmann::json::parse(AsText(ReadWholeFile(path, kLimitBytes)));
+    const auto json = nlohmann::json::parse(AsText(ReadWholeFile(path, kJournalLimitBytes)));
     ActivationJournal journal;
     journal.state = json.at("state");
     journal.stage_id = json.at("stage_id");
@@ -89,7 +89,7 @@ void WriteNextStageMark(const std::string& data_directory, const std::string& st
 std::optional<std::string> ReadNextStageMark(const std::string& data_directory) {
   const std::string path = MarkPath(data_directory);
   if (!StatLink(path)) return std::nullopt;
-  std::string text(AsText(ReadWholeFile(path, kLimitBytes)));
+  std::string text(AsText(ReadWholeFile(path, kJournalLimitBytes)));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return PathFromText(text);
 }

@@ -16,12 +16,6 @@ namespace {
 constexpr std::string_view kNoteName = "configuration.json";
 constexpr size_t kNoteLimitBytes = 64 * 1024;
 
-void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
-                 uint32_t mode, PostgresManifest* manifest) {
-  tree.WriteSmallFile(path, content, mode);
-  manifest->Add(path, content);
-}
-
 void WriteIndex(const StageTree& tree, const std::string& folder, const CapturedFiles& captured,
                 PostgresManifest* manifest) {
   std::string index =

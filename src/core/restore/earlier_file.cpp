@@ -18,8 +18,6 @@ namespace {
 
 // What is compared and written as one: a page of most clusters, two of the file system's.
 constexpr size_t kUnitBytes = 8192;
-// Writeback begins this early, so that the fsync of the end finds little left to do.
-constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
 
 }  // namespace
 

@@ -20,12 +20,6 @@
 namespace backup_ext {
 namespace {
 
-void WriteListed(const StageTree& tree, const std::string& name, std::string_view content,
-                 uint32_t mode, PostgresManifest* manifest) {
-  tree.WriteSmallFile(name, content, mode);
-  manifest->Add(name, content);
-}
-
 void WriteConfigurationFiles(const StageTree& tree, const CapturedFiles& captured,
                              const ExportedConfiguration& configuration,
                              PostgresManifest* manifest) {

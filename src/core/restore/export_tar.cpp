@@ -31,8 +31,6 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kPauseInterval = 100'000;
-constexpr std::string_view kWalPrefix = "pg_wal/";
 // Header and padding of a member, and its line in backup_manifest.
 constexpr uint64_t kMemberOverheadBytes = 1536;
 
@@ -246,7 +244,7 @@ class TarExport {
   void MaybePause() {
     if (MonotonicNow() < next_pause_) return;
     pause_point_();
-    next_pause_ = MonotonicNow() + kPauseInterval;
+    next_pause_ = MonotonicNow() + kPauseEvery;
   }
 
   const Repository& repository_;

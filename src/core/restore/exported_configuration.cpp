@@ -9,7 +9,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr uint64_t kLimitBytes = 16ULL * 1024 * 1024;
+constexpr uint64_t kFileLimitBytes = 16ULL * 1024 * 1024;
 constexpr const char* kMainFile = "postgresql.conf";
 
 // Empty: no file that a data directory has.
@@ -32,7 +32,7 @@ void ExportedConfiguration::See(const std::string& path) {
 
 void ExportedConfiguration::Take(const ManifestEntry& entry, FileWriter* reader) {
   const std::string name = UsualName(*record_, entry.link_target);
-  if (!name.empty()) outside_[name] = std::string(AsText(reader->Read(entry, kLimitBytes)));
+  if (!name.empty()) outside_[name] = std::string(AsText(reader->Read(entry, kFileLimitBytes)));
 }
 
 std::map<std::string, std::string> ExportedConfiguration::Missing() const {

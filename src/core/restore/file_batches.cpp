@@ -6,9 +6,8 @@
 namespace backup_ext {
 namespace {
 
-constexpr int kPollMs = 100;
 constexpr uint64_t kBatchBytes = 1024 * 1024;
-constexpr size_t kBatchFiles = 64;
+constexpr size_t kFilesPerBatch = 64;
 
 }  // namespace
 
@@ -26,18 +25,18 @@ FileBatches::FileBatches(int threads, const MakeSurroundings& surroundings, Writ
 void FileBatches::Add(ManifestEntry entry) {
   batch_bytes_ += entry.size_bytes;
   batch_.push_back(std::move(entry));
-  if (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchFiles) Post();
+  if (batch_bytes_ >= kBatchBytes || batch_.size() >= kFilesPerBatch) Post();
 }
 
 void FileBatches::Finish() {
   Post();
-  while (!pool_.DrainFor(kPollMs)) pause_point_();
+  while (!pool_.DrainFor(kPauseEveryMs)) pause_point_();
 }
 
 void FileBatches::MaybePause() {
   if (MonotonicNow() < next_pause_) return;
   pause_point_();
-  next_pause_ = MonotonicNow() + kPollMs * 1000;
+  next_pause_ = MonotonicNow() + kPauseEvery;
 }
 
 uint64_t FileBatches::kept_bytes() const {
@@ -58,7 +57,7 @@ void FileBatches::Post() {
     }
   };
   while (!pool_.TryPost(task)) {
-    if (!pool_.WaitForRoom(kPollMs)) pause_point_();
+    if (!pool_.WaitForRoom(kPauseEveryMs)) pause_point_();
     MaybePause();
   }
 }

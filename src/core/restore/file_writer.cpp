@@ -18,8 +18,6 @@
 namespace backup_ext {
 namespace {
 
-// Writeback begins this early, so that the fsync of the end finds little left to do.
-constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
 // Runs of a few pages, as incremental backups make them, are written together.
 constexpr size_t kWriteBytes = 256 * 1024;
 

@@ -15,7 +15,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr uint32_t kModeMask = 07777;
+constexpr uint32_t kMediaModeMask = 07777;
 // Of a program that belongs to somebody else now: it would run as the wrong one.
 constexpr uint32_t kSetIdBits = 06000;
 
@@ -54,7 +54,7 @@ void MediaAttributes::Apply(int fd, const ManifestEntry& entry, const std::strin
   SetAttributes(fd, entry, AttributesOf::kUser, path);
   const bool is_given = IsGiven(fchown(fd, entry.uid, entry.gid), path);
   SetAttributes(fd, entry, AttributesOf::kSystem, path);
-  uint32_t mode = entry.mode & kModeMask;
+  uint32_t mode = entry.mode & kMediaModeMask;
   // A repository must not be a way to run programs as somebody else.
   const bool loses_bits = entry.kind == EntryKind::kFile && (mode & kSetIdBits) != 0 &&
                           (!is_given || entry.uid != getuid());

@@ -18,11 +18,8 @@
 namespace backup_ext {
 namespace {
 
-constexpr uint64_t kBlockBytes = 4096;
 // A started copy writes WAL of its own: room for a segment or two, and for our small files.
 constexpr uint64_t kReserveBytes = 32ULL * 1024 * 1024;
-constexpr Microseconds kPauseInterval = 100'000;
-constexpr std::string_view kWalPrefix = "pg_wal/";
 
 bool IsOrLiesIn(std::string_view path, std::string_view folder) {
   return path.substr(0, folder.size()) == folder &&
@@ -39,7 +36,8 @@ uint64_t AddChecked(uint64_t a, uint64_t b) {
 
 void PlanFile(const ManifestEntry& entry, const BackupRecord& record, RestorePlan* plan) {
   const uint64_t bytes = WrittenBytes(entry, record);
-  const uint64_t rounded = AddChecked(bytes, kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  const uint64_t rounded =
+      AddChecked(bytes, kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
   const auto oid = TablespaceOfPath(entry.path);
   const bool in_tablespace =
       entry.kind == EntryKind::kFile && oid && plan->tablespaces.count(*oid) != 0;
@@ -54,7 +52,7 @@ void PlanFile(const ManifestEntry& entry, const BackupRecord& record, RestorePla
 }
 
 void PlanDirectory(const ManifestEntry& entry, RestorePlan* plan) {
-  plan->main_bytes = AddChecked(plan->main_bytes, kBlockBytes);
+  plan->main_bytes = AddChecked(plan->main_bytes, kDiskBlockBytes);
   if (entry.path == "global") {
     plan->owner = {entry.uid, entry.gid};
     plan->group_access = (entry.mode & 0050) == 0050;
@@ -136,7 +134,7 @@ RestorePlan MakePlan(const Repository& repository, const BackupRecord& record,
     if (entry->kind == EntryKind::kFile && entry->size_bytes > 0) missing.erase(entry->path);
     if (MonotonicNow() >= next_pause) {
       pause_point();
-      next_pause = MonotonicNow() + kPauseInterval;
+      next_pause = MonotonicNow() + kPauseEvery;
     }
   }
   if (!missing.empty()) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "format/manifest.h"
 #include "format/record.h"
@@ -28,6 +29,10 @@ enum class Fate {
 
 // The size of the file as it is written: WAL is filled up to its segment.
 [[nodiscard]] uint64_t WrittenBytes(const ManifestEntry& entry, const BackupRecord& record);
+
+inline constexpr std::string_view kWalPrefix = "pg_wal/";
+// Room is counted in these.
+inline constexpr uint64_t kDiskBlockBytes = 4096;
 
 struct RestorePlan {
   uint64_t files = 0;

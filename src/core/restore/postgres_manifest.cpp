@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/lsn.h"
 #include "restore/stage_tree.h"
 #include "restore/wal_plan.h"
 
@@ -108,6 +109,12 @@ void PostgresManifest::Finish() {
   const std::string last = fmt::format("\"Manifest-Checksum\": \"{}\"}}\n", HexEncode(digest));
   sink_(AsBytes(last));
   if (tree_ != nullptr) tree_->SealFile(file_.get(), 0600, "backup_manifest");
+}
+
+void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
+                 uint32_t mode, PostgresManifest* manifest) {
+  tree.WriteSmallFile(path, content, mode);
+  manifest->Add(path, content);
 }
 
 }  // namespace backup_ext

@@ -52,4 +52,8 @@ class PostgresManifest {
   bool first_ = true;
 };
 
+// Creates, writes and seals a small file of the stage, and adds it.
+void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
+                 uint32_t mode, PostgresManifest* manifest);
+
 }  // namespace backup_ext

@@ -7,7 +7,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n\f\v";
+constexpr std::string_view kListBlanks = " \t\r\n\f\v";
 
 // Sorted. Most watch, explain or restrict, and keep what they count in memory. Replay and reading
 // need columnar, orioledb, pg_tde, pgroonga_wal_resource_manager and timescaledb (its workers are
@@ -66,13 +66,13 @@ std::vector<std::string> SplitList(std::string_view list) {
     } else if (c == ',' && !quoted) {
       items.emplace_back();
       was_quoted = false;
-    } else if (quoted || kBlanks.find(c) == std::string_view::npos ||
+    } else if (quoted || kListBlanks.find(c) == std::string_view::npos ||
                (!items.back().empty() && !was_quoted)) {
       items.back() += c;
     }
   }
   for (std::string& item : items) {
-    item.resize(item.find_last_not_of(kBlanks) + 1);
+    item.resize(item.find_last_not_of(kListBlanks) + 1);
   }
   std::erase(items, "");
   return items;

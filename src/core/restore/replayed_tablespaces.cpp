@@ -15,13 +15,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lsn.h"
 #include "cluster/wal_file.h"
 #include "cluster/wal_records.h"
 
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kPauseInterval = 100'000;
 constexpr uint8_t kTablespaceCreate = 0x00;
 // Where the first page of a segment tells the size of a page.
 constexpr size_t kPageBytesOffset = 36;
@@ -232,7 +232,7 @@ ReplayedTablespaces DetachAll(const BackupRecord& record, WalBytes* wal,
   while (auto found = reader.Next()) {
     if (MonotonicNow() >= next_pause) {
       pause_point();
-      next_pause = MonotonicNow() + kPauseInterval;
+      next_pause = MonotonicNow() + kPauseEvery;
     }
     if (found->resource_manager != kTablespaceResourceManager || found->info != kTablespaceCreate) {
       continue;

@@ -10,7 +10,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\f\v";
+constexpr std::string_view kLineBlanks = " \t\r\f\v";
 
 bool IsNameStart(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' ||
@@ -29,7 +29,7 @@ size_t EndOfName(std::string_view line, size_t begin) {
 }
 
 size_t SkipBlanks(std::string_view line, size_t begin) {
-  return std::min(line.find_first_not_of(kBlanks, begin), line.size());
+  return std::min(line.find_first_not_of(kLineBlanks, begin), line.size());
 }
 
 std::string LowerCase(std::string_view text) {

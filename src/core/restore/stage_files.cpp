@@ -15,19 +15,13 @@ std::string InStageFolder(std::string_view name) {
   return fmt::format("{}/{}", kStageFolder, name);
 }
 
-void WriteListed(const StageTree& tree, const std::string& path, std::string_view content,
-                 PostgresManifest* manifest) {
-  tree.WriteSmallFile(path, content, 0600);
-  manifest->Add(path, content);
-}
-
 void WriteTablespaceMap(const StageTree& tree, PostgresManifest* manifest) {
   if (tree.tablespaces().empty()) return;
   std::string map;
   for (const auto& [oid, fd] : tree.tablespaces()) {
     map += TablespaceMapLine(oid, tree.TablespacePath(oid));
   }
-  WriteListed(tree, "tablespace_map", map, manifest);
+  WriteListed(tree, "tablespace_map", map, 0600, manifest);
   tree.LinkTablespaces();
 }
 
@@ -57,12 +51,13 @@ void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const Re
     manifest->Add(fmt::format("pg_tblspc/{}/{}", oid, InStageFolder("stage.json")),
                   EncodeStageMarker(marker));
   }
-  WriteListed(tree, InStageFolder("postgresql.auto.conf"), AsText(captured.auto_conf), manifest);
+  WriteListed(tree, InStageFolder("postgresql.auto.conf"), AsText(captured.auto_conf), 0600,
+              manifest);
   WriteListed(tree, InStageFolder("pg_hba.conf"),
               "# The socket directory lets in nobody but the owner of this copy, and no network is "
               "listened on.\nlocal all all trust\n",
-              manifest);
-  WriteListed(tree, InStageFolder("pg_ident.conf"), "# No user name maps.\n", manifest);
+              0600, manifest);
+  WriteListed(tree, InStageFolder("pg_ident.conf"), "# No user name maps.\n", 0600, manifest);
 
   GuardFacts facts;
   facts.stage_id = marker.stage_id;

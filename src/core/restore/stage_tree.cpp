@@ -25,7 +25,7 @@ namespace {
 constexpr std::string_view kTablespacePrefix = "pg_tblspc/";
 // What PostgreSQL itself allows, group access included (PG_MODE_MASK_GROUP); the x bit of a file
 // stays for a script that somebody keeps there.
-constexpr uint32_t kModeMask = 0750;
+constexpr uint32_t kServerModeMask = 0750;
 
 FileDescriptor OpenAt(int parent, const std::string& name, int flags) {
   int fd;
@@ -315,7 +315,7 @@ std::optional<FileDescriptor> StageTree::OpenEarlierFile(const std::string& path
 }
 
 void StageTree::SealFile(int fd, uint32_t mode, const std::string& path) const {
-  if (fchmod(fd, (mode & kModeMask) | 0400) != 0) {
+  if (fchmod(fd, (mode & kServerModeMask) | 0400) != 0) {
     throw SystemError(fmt::format("set permissions of file \"{}\"", FullPath(path)), errno);
   }
   GiveAway(fd, path);
@@ -339,7 +339,7 @@ void StageTree::MakeDirectory(const std::string& path, uint32_t mode) const {
     throw Error(ErrorCode::kDamaged, fmt::format("\"{}\" is listed twice", path));
   }
   // The owner must get in, whatever the manifest says: files are still to be written here.
-  if (!directory.valid() || fchmod(directory.get(), (mode & kModeMask) | 0700) != 0) {
+  if (!directory.valid() || fchmod(directory.get(), (mode & kServerModeMask) | 0700) != 0) {
     throw SystemError(fmt::format("set permissions of directory \"{}\"", FullPath(path)), errno);
   }
   GiveAway(directory.get(), path);
@@ -379,7 +379,7 @@ void StageTree::RemoveStageFolders() const {
 void StageTree::OpenToOwner(uint32_t mode) const {
   for (const Top* top : Tops()) {
     if (!top->claimed) continue;
-    if (fchmod(top->fd.get(), (mode & kModeMask) | 0700) != 0) {
+    if (fchmod(top->fd.get(), (mode & kServerModeMask) | 0700) != 0) {
       throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);
     }
     GiveAway(top->fd.get(), "");

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/worker_pool.h"
@@ -19,8 +20,7 @@
 namespace backup_ext {
 namespace {
 
-constexpr int kPollMs = 100;
-constexpr size_t kBatchFiles = 64;
+constexpr size_t kFilesPerTask = 64;
 
 void SyncFileAt(int directory, const std::string& name, const std::string& path) {
   int fd;
@@ -57,14 +57,14 @@ class Syncing {
         Walk(below);
       } else if (S_ISREG(status->st_mode)) {
         files.push_back(entry.name);
-        if (files.size() >= kBatchFiles) Post(path, &files);
+        if (files.size() >= kFilesPerTask) Post(path, &files);
       }
     }
     Post(path, &files);
   }
 
   void Finish() {
-    while (!pool_.DrainFor(kPollMs)) pause_point_();
+    while (!pool_.DrainFor(kPauseEveryMs)) pause_point_();
     for (const std::string& path : directories_) {
       SyncDirectory(path);
       pause_point_();
@@ -82,7 +82,7 @@ class Syncing {
       }
     };
     while (!pool_.TryPost(task)) {
-      if (!pool_.WaitForRoom(kPollMs)) pause_point_();
+      if (!pool_.WaitForRoom(kPauseEveryMs)) pause_point_();
     }
     pause_point_();
   }

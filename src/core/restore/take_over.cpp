@@ -23,8 +23,6 @@
 namespace backup_ext {
 namespace {
 
-constexpr Microseconds kPauseInterval = 100'000;
-
 // The paths that the backup writes, as digests.
 class KeptPaths {
  public:
@@ -40,7 +38,7 @@ class KeptPaths {
       if (!is_second) first_section = digests_.size();
       if (MonotonicNow() < next_pause) continue;
       pause_point();
-      next_pause = MonotonicNow() + kPauseInterval;
+      next_pause = MonotonicNow() + kPauseEvery;
     }
     const auto middle = digests_.begin() + static_cast<ptrdiff_t>(first_section);
     std::sort(digests_.begin(), middle);

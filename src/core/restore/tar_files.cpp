@@ -11,12 +11,6 @@
 #include "base/error.h"
 
 namespace backup_ext {
-namespace {
-
-constexpr uint64_t kWritebackBytes = 8ULL * 1024 * 1024;
-
-}  // namespace
-
 OutputFile::OutputFile(std::string path)
     : path_(std::move(path)), file_(OpenFile(path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)) {}
 

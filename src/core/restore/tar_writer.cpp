@@ -23,27 +23,27 @@ constexpr char kTypePax = 'x';
 
 // Where the fields of a header are.
 // Source: src/include/pgtar.h.
-struct Field {
+struct HeaderField {
   size_t offset;
   size_t bytes;
 };
-constexpr Field kMode = {100, 8};
-constexpr Field kUid = {108, 8};
-constexpr Field kGid = {116, 8};
-constexpr Field kSize = {124, 12};
-constexpr Field kMtime = {136, 12};
-constexpr Field kChecksum = {148, 8};
+constexpr HeaderField kMode = {100, 8};
+constexpr HeaderField kUid = {108, 8};
+constexpr HeaderField kGid = {116, 8};
+constexpr HeaderField kSize = {124, 12};
+constexpr HeaderField kMtime = {136, 12};
+constexpr HeaderField kChecksum = {148, 8};
 constexpr size_t kType = 156;
 constexpr size_t kMagic = 257;
 constexpr size_t kUserName = 265;
 constexpr size_t kGroupName = 297;
-constexpr Field kDeviceMajor = {329, 8};
-constexpr Field kDeviceMinor = {337, 8};
+constexpr HeaderField kDeviceMajor = {329, 8};
+constexpr HeaderField kDeviceMinor = {337, 8};
 
 using Header = std::array<char, kTarBlockBytes>;
 
 // Octal digits and a blank where they suffice, else base 256.
-void PutNumber(Header* header, const Field& field, uint64_t value) {
+void PutNumber(Header* header, const HeaderField& field, uint64_t value) {
   char* const begin = header->data() + field.offset;
   size_t length = field.bytes;
   if (value < (1ULL << ((length - 1) * 3))) {

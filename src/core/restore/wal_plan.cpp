@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/lsn.h"
 
 namespace backup_ext {
 

@@ -22,13 +22,12 @@
 #include "restore/file_batches.h"
 #include "restore/file_writer.h"
 #include "restore/media_attributes.h"
+#include "restore/plan.h"
 #include "store/manifest_source.h"
 
 namespace backup_ext {
 namespace {
 
-constexpr int kPollMs = 100;
-constexpr uint64_t kBlockBytes = 4096;
 constexpr std::string_view kPrefix = "media/";
 
 // The path below the directory of the media: `1/photos/a.jpg`.
@@ -54,7 +53,7 @@ uint64_t RoomOf(const ManifestEntry& entry) {
   if (entry.file_kind == FileKind::kSparse) {
     bytes = std::min<uint64_t>(bytes, entry.map.frames.size() * kFramePlainLimitBytes);
   }
-  return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
 }
 
 bool IsZero(ByteSpan bytes) {
@@ -66,7 +65,7 @@ void WriteSparse(int fd, ByteSpan bytes, uint64_t offset, const std::string& pat
   size_t begin = 0;
   while (begin < bytes.size()) {
     const auto block = [&](size_t at) {
-      return bytes.subspan(at, std::min<size_t>(kBlockBytes, bytes.size() - at));
+      return bytes.subspan(at, std::min<size_t>(kDiskBlockBytes, bytes.size() - at));
     };
     size_t end = begin;
     while (end < bytes.size() && !IsZero(block(end))) end += block(end).size();
@@ -242,7 +241,7 @@ MediaPlan MakeMediaPlan(const Repository& repository, const BackupRecord& record
   Microseconds next_pause = MonotonicNow();
   const auto reader = OpenManifest(repository, record, ManifestKind::kMedia);
   while (const auto entry = reader->Next()) {
-    plan.room_bytes += kBlockBytes;  // its inode, or its own blocks
+    plan.room_bytes += kDiskBlockBytes;  // its inode, or its own blocks
     if (entry->kind == EntryKind::kFile) {
       plan.files += 1;
       plan.bytes += entry->size_bytes;
@@ -250,7 +249,7 @@ MediaPlan MakeMediaPlan(const Repository& repository, const BackupRecord& record
     }
     if (MonotonicNow() < next_pause) continue;
     pause_point();
-    next_pause = MonotonicNow() + kPollMs * 1000;
+    next_pause = MonotonicNow() + kPauseEvery;
   }
   return plan;
 }

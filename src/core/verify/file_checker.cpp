@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lsn.h"
 #include "cluster/control_file.h"
 #include "cluster/page_check.h"
 

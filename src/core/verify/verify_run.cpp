@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/lsn.h"
 #include "base/worker_pool.h"
 #include "cluster/wal_check.h"
 #include "store/catalog.h"

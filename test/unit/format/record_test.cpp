@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/lsn.h"
 #include "format/damage.h"
 #include "format/sealed_json.h"
 

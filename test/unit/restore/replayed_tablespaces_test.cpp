@@ -1,5 +1,6 @@
 // The tablespaces in the WAL of a backup.
 #include "restore/replayed_tablespaces.h"
+#include "base/lsn.h"
 
 #include "cluster/wal_builder.h"
 #include "restore/export_run.h"

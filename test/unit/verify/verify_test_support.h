@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lsn.h"
 #include "cluster/wal_maker.h"
 #include "restore/restore_test_support.h"
 #include "verify/verify_run.h"

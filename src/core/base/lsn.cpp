@@ -1,10 +1,11 @@
 // WAL positions as text.
+#include "base/lsn.h"
+
 #include <fmt/core.h>
 
 #include <charconv>
 
 #include "base/error.h"
-#include "format/record.h"
 
 namespace backup_ext {
 namespace {
