@@ -7,7 +7,8 @@
 #   make soak [FOR=3600] [SEED=7] [PG_CONFIG=...]        random steps with backups between them, each of which
 #                                                        is restored and judged, for that many seconds
 #   make demo                                            a backup and a restore, shown and proven
-#   make bench                                           against pg_basebackup and pgBackRest
+#   make bench [PG=18]                                   against pg_basebackup and pgBackRest; with PG=18
+#                                                        incremental backups, in a Debian sid
 #   make dependencies                                    installs what these need (Debian 12)
 #   make format                                          clang-format on every source file
 
@@ -27,12 +28,17 @@ soak:
 demo:
 	@scripts/demo.sh
 bench:
+ifeq ($(PG),18)
+	@test "$$(id -u)" = 0 || { echo 'make bench PG=18 needs root: a Debian sid is made' >&2; exit 1; }
+	@scripts/sid_chroot.sh prepare && scripts/sid_chroot.sh bench incremental_backup.sh
+else
 	@test/bench/full_backup.sh
 	@test/bench/incremental_backup.sh
 	@test/bench/restore.sh
 	@test/bench/many_relations.sh
 	@test/bench/many_media_files.sh
 	@test/bench/load_manners.sh
+endif
 dependencies:
 	@scripts/install_dependencies.sh check demo bench
 format:

@@ -3,6 +3,7 @@
 #
 #   scripts/sid_chroot.sh prepare              makes or refreshes it; status 75: no mirror in reach
 #   scripts/sid_chroot.sh check RESULTS        runs scripts/check_server.sh of this tree inside
+#   scripts/sid_chroot.sh bench SCRIPT         runs test/bench/SCRIPT of this tree inside
 #   scripts/sid_chroot.sh run COMMAND...       runs a command inside
 #
 # Needs root. It is kept in $BACKUP_EXT_CACHE (/var/cache/backup_ext) and brought up to date when
@@ -19,7 +20,7 @@ days=${BACKUP_EXT_SID_DAYS:-7}
 no_network=75
 
 packages=(g++ cmake make libzstd-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-          libfmt-dev postgresql-18 postgresql-server-dev-18 postgresql-18-cron libipc-run-perl perl python3 groff-base)
+          libfmt-dev postgresql-18 postgresql-server-dev-18 postgresql-18-cron pgbackrest libipc-run-perl perl python3 groff-base)
 
 inside() {
   unshare --mount --pid --ipc --fork --kill-child bash -c '
@@ -76,15 +77,21 @@ prepare() {
   install_packages || { echo "could not install the packages of sid"; return 1; }
 }
 
-# A fresh copy and a fresh build each time: nothing of an earlier run can make this one pass.
-check() {
-  local results=$1 place=/srv/backup_ext status=0
+# A fresh copy and a fresh build each time: nothing of an earlier run can make this one pass. The
+# lock is held until this process ends.
+copy_tree() {
+  local place=$1
   exec 9> "$cache/sid.lock"
   flock 9
   rm -rf --one-file-system "${root:?}$place"
   mkdir -p "$root$place/tree" "$root$place/results"
   tar -cf - --exclude=./build --exclude=./.git --exclude='*.so' . | tar -xf - -C "$root$place/tree"
   chown -R root: "$root$place"
+}
+
+check() {
+  local results=$1 place=/srv/backup_ext status=0
+  copy_tree "$place"
   inside bash "$place/tree/scripts/check_server.sh" /usr/lib/postgresql/18/bin/pg_config \
     "$place/results" build regress tap || status=1
   cp "$root$place/results/"* "$results/"
@@ -92,9 +99,19 @@ check() {
   return $status
 }
 
+bench() {
+  local script=$1 place=/srv/backup_ext_bench status=0
+  copy_tree "$place"
+  inside env PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config BENCH_RUNS="${BENCH_RUNS:-5}" \
+    "$place/tree/test/bench/$script" || status=1
+  rm -rf --one-file-system "${root:?}$place"
+  return $status
+}
+
 case ${1:-} in
   prepare) prepare ;;
   check) check "$(realpath "$2")" ;;
+  bench) bench "$2" ;;
   run) shift; inside "$@" ;;
-  *) echo "usage: $0 prepare | check RESULTS | run COMMAND..." >&2; exit 2 ;;
+  *) echo "usage: $0 prepare | check RESULTS | bench SCRIPT | run COMMAND..." >&2; exit 2 ;;
 esac

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "become_owner.h"
 #include "format/names.h"
 #include "output.h"
 #include "restore/activation.h"
@@ -36,6 +37,12 @@ struct UndoOptions {
 
 std::string DataDirectory(const std::string& path) {
   return CleanActivationPath(std::filesystem::absolute(path).lexically_normal().string());
+}
+
+// Where there is no data directory yet, the stage will be it.
+void BecomeOwner(const std::string& data, const std::string& stage) {
+  if (StatFile(data)) return BecomeOwnerOf(data, "data directory");
+  if (!stage.empty()) BecomeOwnerOf(stage, "stage");
 }
 
 std::string StagePath(const ActivateOptions& options) {
@@ -152,6 +159,7 @@ int RunActivate(const Program& program, const ActivateOptions& options) {
                                       : "a stage cannot be named with --if-marked or --unmark",
                 "", "Run \"backup_ext activate --help\".");
   }
+  BecomeOwner(DataDirectory(options.data_directory), options.stage);
   if (options.if_marked) return RunMarked(program, options);
   if (options.unmark) return RunUnmark(program, options);
   if (options.at_next_start) return RunMark(program, options);
@@ -164,6 +172,7 @@ int RunActivate(const Program& program, const ActivateOptions& options) {
 
 int RunUndo(const Program& program, const UndoOptions& options) {
   const std::string data = DataDirectory(options.data_directory);
+  BecomeOwner(data, {});
   const ActivationReport report =
       options.dry_run ? CheckUndoActivation(data) : UndoActivation(data);
   PrintReport(

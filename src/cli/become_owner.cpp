@@ -1,4 +1,4 @@
-// Root works as the user whose repository it is.
+// Root works as the user whose repository or data directory it is.
 #include "become_owner.h"
 
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ void KeepRightsToGiveFilesAway() {
 
 }  // namespace
 
-void BecomeOwnerOf(const std::string& location, RootRights rights) {
+void BecomeOwnerOf(const std::string& location, std::string_view what, RootRights rights) {
   if (geteuid() != 0) return;
   const auto status = StatFile(location);
   if (!status || status->st_uid == 0) return;
@@ -45,11 +45,11 @@ void BecomeOwnerOf(const std::string& location, RootRights rights) {
       user != nullptr ? initgroups(user->pw_name, group) : setgroups(1, &status->st_gid);
   if (groups != 0 || setresgid(group, group, group) != 0 ||
       setresuid(status->st_uid, status->st_uid, status->st_uid) != 0) {
-    throw SystemError(fmt::format("become user {}, who owns repository \"{}\"", name, location),
+    throw SystemError(fmt::format("become user {}, who owns {} \"{}\"", name, what, location),
                       errno);
   }
   if (keeps_rights) KeepRightsToGiveFilesAway();
-  fmt::print(stderr, "backup_ext: note: works as user {}, who owns the repository\n", name);
+  fmt::print(stderr, "backup_ext: note: works as user {}, who owns the {}\n", name, what);
 }
 
 }  // namespace backup_ext

@@ -98,7 +98,7 @@ Repository Program::OpenRepository(RootRights rights) const {
       repository_.starts_with("s3://")
           ? repository_
           : std::filesystem::absolute(repository_).lexically_normal().string();
-  BecomeOwnerOf(location, rights);
+  BecomeOwnerOf(location, "repository", rights);
   return Repository::Open(location);
 }
 

@@ -85,8 +85,17 @@ void LogParents(const BackupRecord& record, const ChosenParents& chosen,
     text += no_summaries.empty() ? ", by WAL summaries"
                                  : fmt::format(", without WAL summaries ({})", no_summaries);
   }
+  if (!chosen.passed_over.empty()) text += fmt::format("; {}", chosen.passed_over);
   const char* const message = text.c_str();
   CallPostgres([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+  if (!chosen.is_newest_damaged) return;
+  const char* const damage = chosen.passed_over.c_str();
+  CallPostgres([&] {
+    ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", damage),
+                      errdetail("An earlier backup is the parent of the next one."),
+                      errhint("Look at the repository's storage. SELECT * FROM backup_verify() "
+                              "names what is damaged.")));
+  });
 }
 
 std::string NoteAudit(const Repository& repository, const ChosenParents& chosen,

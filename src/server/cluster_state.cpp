@@ -46,6 +46,19 @@ std::set<std::string> BackupsIn(const Repository& repository) {
   return ids;
 }
 
+// True when `memory` was changed.
+bool ForgetUnproved(ClusterMemory* memory) {
+  const Bytes bytes = ReadWholeFile(JoinPath(DataDir, XLOG_CONTROL_FILE), kControlFileBytes);
+  const std::optional<ControlFile> control = ParseControlFile(bytes);
+  const ClusterMemory before = *memory;
+  if (!control || !WasShutDown(*control)) memory->boot_backup_ids.clear();
+  if (!XLogIsNeeded()) {
+    memory->backup_ids.clear();
+    memory->boot_backup_ids.clear();
+  }
+  return *memory != before;
+}
+
 }  // namespace
 
 std::optional<ClusterMemory> ReadOwnMemory(std::string* problem) {
@@ -132,38 +145,19 @@ Repository OpenRepositoryOfBackup(const std::string& location) {
   return Repository::OpenOrCreate(location, owner);
 }
 
-void ForgetTimesAfterCrash() noexcept {
+void ForgetAtServerStart() noexcept {
   try {
-    const std::string directory = DataDir;
-    const Bytes bytes = ReadWholeFile(JoinPath(directory, XLOG_CONTROL_FILE), kControlFileBytes);
-    const std::optional<ControlFile> control = ParseControlFile(bytes);
-    if (control && WasShutDown(*control)) return;
     std::string problem;
-    std::optional<ClusterMemory> memory = ReadClusterMemory(directory, &problem);
-    if (!memory || memory->boot_backup_ids.empty()) return;
-    memory->boot_backup_ids.clear();
+    std::optional<ClusterMemory> memory = ReadClusterMemory(DataDir, &problem);
+    if (!memory || !ForgetUnproved(&*memory)) return;
     try {
-      WriteClusterMemory(directory, *memory);
+      WriteClusterMemory(DataDir, *memory);
     } catch (const Error&) {
       // Without room for another one there must be none: that costs a full backup.
-      RemoveFile(JoinPath(directory, std::string(kClusterMemoryFile)));
+      RemoveFile(JoinPath(DataDir, std::string(kClusterMemoryFile)));
     }
   } catch (const std::exception&) {
     // Not there or not readable: a backup finds that out, too.
-  }
-}
-
-void ForgetBackups() {
-  try {
-    std::string problem;
-    std::optional<ClusterMemory> memory = ReadOwnMemory(&problem);
-    if (!memory || memory->backup_ids.empty()) return;
-    memory->backup_ids.clear();
-    memory->boot_backup_ids.clear();
-    WriteClusterMemory(DataDir, *memory);
-  } catch (const Error& error) {
-    Warn(fmt::format("could not forget earlier backups in the data directory: {}", error.message()),
-         "The server runs with wal_level minimal.", error.hint());
   }
 }
 

@@ -35,17 +35,15 @@ void RequireOwner(const Repository& repository);
 // read, or another repository than the remembered one, is a WARNING.
 [[nodiscard]] Repository OpenRepositoryOfBackup(const std::string& location);
 
-// To be called when the server starts. After anything but an orderly shutdown what the memory's
-// backups saw of file times proves nothing: a volume that was taken away without a reboot lost
-// writes, as a machine does that loses its power. Never throws, changes nothing else.
-void ForgetTimesAfterCrash() noexcept;
+// To be called when the server starts, once its settings are read. After anything but an orderly
+// shutdown what the memory's backups saw of file times proves nothing: a volume that was taken away
+// without a reboot lost writes, as a machine does that loses its power. And what the server does
+// with wal_level = minimal is not all in its WAL: no earlier backup can be the parent of a later
+// one. Never throws, changes nothing else.
+void ForgetAtServerStart() noexcept;
 
 // Adds the backup to the memory of `repository` and drops those of which nothing is left there. A
 // failure is a WARNING: the backup is good without.
 void RememberBackup(const Repository& repository, const std::string& backup_id);
-
-// What the server does from now on is not all in its WAL (wal_level = minimal): no earlier backup
-// can be the parent of a later one. A failure is a WARNING.
-void ForgetBackups();
 
 }  // namespace backup_ext

@@ -1,4 +1,7 @@
 // SQL: backup_stage_restore, backup_staged, backup_discard_stage.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -113,6 +116,29 @@ std::string HintFor(const Stage& stage, const std::string& staging) {
          SqlLiteral(directory) + "), or remove it with " + discard + ".";
 }
 
+constexpr size_t kCommandsRoom = 4096;
+
+// What the caller does next.
+std::string CommandsOf(const Stage& stage) {
+  std::string text =
+      fmt::format("To look at it: {}\nTo make it the server, once that is stopped: {}",
+                  stage.start_command, stage.activate_command);
+  if (!stage.safety_backup_id.empty()) {
+    text += fmt::format("\nHow things were before is in backup {}.", stage.safety_backup_id);
+  }
+  return text;
+}
+
+void TellOfStage(const char* stage_id) {
+  char commands[kCommandsRoom] = {};
+  Enter([&] {
+    const Stage stage = FindStage(StagingDirectory(CurrentSettings()), stage_id);
+    const std::string text = CommandsOf(stage);
+    std::memcpy(commands, text.data(), std::min(text.size(), sizeof(commands) - 1));
+  });
+  ereport(NOTICE, (errmsg("stage %s is ready", stage_id), errdetail_internal("%s", commands)));
+}
+
 void ListStaged(FunctionCallInfo call) {
   ResultSet rows(call);
   const std::string staging = StagingDirectory(CurrentSettings());
@@ -157,7 +183,10 @@ Datum backup_ext_backup_stage_restore(PG_FUNCTION_ARGS) {
   Enter([&] { FillStageRequest(arguments, &request); });
 
   const StartedJob job = StartJob(&request, wait ? Waiting::kCallerWaits : Waiting::kNobodyWaits);
-  if (wait) WaitForJob(&job);
+  if (wait) {
+    WaitForJob(&job);
+    TellOfStage(request.stage_id);
+  }
   PG_RETURN_TEXT_P(cstring_to_text(request.stage_id));
 }
 

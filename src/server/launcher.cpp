@@ -19,7 +19,6 @@
 
 #include "background_worker.h"
 #include "boundary.h"
-#include "cluster_state.h"
 #include "event_workers.h"
 #include "guard.h"
 #include "jobs.h"
@@ -315,10 +314,6 @@ void backup_ext_launcher_main(Datum /*argument*/) {
   const MemoryContext context =
       AllocSetContextCreate(TopMemoryContext, "backup_ext launcher", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(context);
-  if (!XLogIsNeeded()) {
-    PlainError error;
-    if (!RunCatchingAll([] { ForgetBackups(); }, &error)) ReportPlainError(error, WARNING);
-  }
   RunLauncher(context);
 }
 

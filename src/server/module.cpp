@@ -21,7 +21,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   backup_ext::DefineSettings();
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade) return;
-  backup_ext::ForgetTimesAfterCrash();
+  backup_ext::ForgetAtServerStart();
   backup_ext::RequestSharedState();
   backup_ext::RegisterLauncher();
 }

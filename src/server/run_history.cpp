@@ -12,6 +12,7 @@
 #include "cluster/contents.h"
 #include "store/history.h"
 
+#include "cluster_state.h"
 #include "guard.h"
 #include "postgres_headers.h"
 #include "settings.h"
@@ -88,6 +89,8 @@ void BringIntoRepository() {
   const std::vector<RunReport> reports = RunsHere(LiveJobs());
   try {
     const Repository repository = OpenOwnRepository();
+    // A copy keeps its own: the history of its origin is not its affair.
+    RequireOwner(repository);
     for (const RunReport& report : reports) {
       AddToHistory(repository, report);
       RemoveFile(PathOf(report.job_id));
@@ -116,7 +119,9 @@ void RememberEnd(const RunReport& report) noexcept {
   } catch (...) {
     // The repository may take it nevertheless.
     try {
-      AddToHistory(OpenOwnRepository(), report);
+      const Repository repository = OpenOwnRepository();
+      RequireOwner(repository);
+      AddToHistory(repository, report);
     } catch (...) {
     }
   }

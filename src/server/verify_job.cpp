@@ -7,10 +7,12 @@
 #include <cstring>
 #include <string>
 
+#include "base/error.h"
 #include "store/repository.h"
 #include "verify/remember.h"
 #include "verify/verify_run.h"
 
+#include "cluster_state.h"
 #include "guard.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
@@ -54,6 +56,18 @@ void HandOver(const VerifyResult& result, uint32 segment_handle) {
   });
 }
 
+// Empty, or why it could not.
+std::string Remember(const Repository& repository, const std::string& backup_id,
+                     const VerifyResult& result) {
+  try {
+    RequireOwner(repository);
+  } catch (const Error& error) {
+    return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
+                       error.message());
+  }
+  return RememberVerify(repository, backup_id, result);
+}
+
 }  // namespace
 
 void RunVerify(const JobRequest& request, JobSlot* slot) {
@@ -64,7 +78,7 @@ void RunVerify(const JobRequest& request, JobSlot* slot) {
                                            &slot->progress, [slot] { PausePoint(*slot); });
   // The last moment at which a cancel is heard: from here on there is a result.
   ThrowIfJobMustEnd(*slot);
-  const std::string forgotten = RememberVerify(repository, backup_id, result);
+  const std::string forgotten = Remember(repository, backup_id, result);
   WarnOfDamage(backup_id, result);
   if (!forgotten.empty()) {
     Warn(forgotten, "");

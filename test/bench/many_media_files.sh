@@ -66,11 +66,7 @@ for ((look = 0; look < looks; look++)); do
   measure '1 % changed' backup incremental
 done
 began=$(now_ms)
-as_postgres sh -c 'exec python3 -c "
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
-sys.exit(code)" backup_ext --repository "$PWD/ours" restore latest "$PWD/restored" --jobs 2' > "$measurements/restore.memory"
+peak_of backup_ext --repository ours restore latest restored --jobs 2 > "$measurements/restore.memory"
 printf '%-28s %7.1f s   %21s peak memory %d MB\n' 'restore by the program' \
   "$(awk -v ms=$(($(now_ms) - began)) 'BEGIN { print ms / 1000 }')" '' "$(< "$measurements/restore.memory")"
 as_postgres sh -c 'diff -rq media restored.media/1 | head -n 5; find restored.media/1 -type f | wc -l' |

@@ -6,7 +6,8 @@
 #   BENCH_RUNS=3                   rounds of a full and of an incremental backup after nothing changed
 #
 # As root or with sudo. Everybody gets two threads, zstd at level 1, a fast checkpoint and an idle
-# server. Prints also the peak memory of our worker, and how long list, restore and drop take.
+# server. Prints also the peak memory of our worker and program, and how long list, restore, drop and
+# expire take.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/scratch_cluster.sh
@@ -61,8 +62,12 @@ for ((round = 1; round <= runs; round++)); do
   done
 done
 timed list query 'SELECT count(*) FROM backup_list()' > /dev/null
-timed restore as_postgres backup_ext --repository ours restore latest restored --jobs 2 > /dev/null
+timed restore peak_of backup_ext --repository ours restore latest restored --jobs 2 > "$measurements/restore.memory"
+peak_of backup_ext --repository ours list > "$measurements/list.memory"
 timed drop query "SELECT backup_drop(min(backup_id)) FROM backup_list()" > /dev/null
+query "ALTER SYSTEM SET backup_ext.retention = '1 second'"
+query 'SELECT pg_reload_conf()' > /dev/null
+timed expire query 'SELECT count(*) FROM backup_expire()' > /dev/null
 
 printf '\n%s relations, %s of data, %d rounds, %d cores\n' \
   "$(query "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 't')")" \
@@ -71,5 +76,7 @@ for kind in full incremental; do
   printf '%-12s ours %s, pgbackrest %s, ours / pgbackrest %.2f\n' "$kind" "$(seconds "$kind.ours")" \
     "$(seconds "$kind.pgbackrest")" "$(ratio "$kind.ours" "$kind.pgbackrest")"
 done
-printf 'list %s, restore %s, drop %s; peak memory of our worker %s MB\n' "$(seconds list)" \
-  "$(seconds restore)" "$(seconds drop)" "$(peak_mb 1)"
+printf 'list %s, restore %s, drop %s, expire %s\n' "$(seconds list)" "$(seconds restore)" "$(seconds drop)" \
+  "$(seconds expire)"
+printf 'peak memory: worker of a backup %s MB, program that restores %s MB, that lists %s MB\n' "$(peak_mb 1)" \
+  "$(< "$measurements/restore.memory")" "$(< "$measurements/list.memory")"

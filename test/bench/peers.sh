@@ -115,3 +115,11 @@ end_watch() {
 }
 # peak_mb FIELD [FILE]: 1 the resident set, 2 what is its own; of all runs, or of the one in FILE.
 peak_mb() { cut -d ' ' -f "$1" "${2:-$measurements/memory}" | sort -n | tail -n 1 | awk '{ printf "%.0f", $1 / 1024 }'; }
+# peak_of COMMAND...: runs it as the server's user, without its output; prints its peak memory in MB.
+peak_of() {
+  as_postgres python3 -c '
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+sys.exit(code)' "$@"
+}

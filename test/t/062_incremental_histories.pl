@@ -35,7 +35,8 @@ my @histories = (
 	{ name => 'changes, and the parent is dropped', happens => sub { change($node) }, kind => 'incremental',
 		parent => 'newest', drop => 1 },
 	{ name => 'a crash', happens => \&crash, kind => 'incremental', parent => 'newest' },
-	{ name => 'wal_level minimal for a while', happens => \&minimal_for_a_while },
+	{ name => 'wal_level minimal for a while', happens => \&minimal_for_a_while, kind => 'full',
+		reason => qr/not remembered/ },
 	{ name => 'checksums switched on', happens => sub { checksums('--enable') }, kind => 'full',
 		reason => qr/data checksums were switched/ },
 	{ name => 'checksums switched off and on', happens => sub { checksums('--disable', '--enable') } },
@@ -45,7 +46,7 @@ my @histories = (
 	{ name => 'the data directory set back to an earlier moment', happens => \&set_back, kind => 'incremental',
 		parent => 'newest' },
 	{ name => 'a pack of the parent lost', happens => \&lose_pack, kind => 'incremental',
-		parent => 'an earlier one' },
+		parent => 'an earlier one', warning => qr/lacks pack "/ },
 	{ name => 'an earlier backup as the server', happens => sub { go_on_from($first, 1) }, kind => 'full',
 		reason => qr/timeline history|not remembered/ },
 	{ name => 'changes after that', happens => sub { change($node) }, kind => 'incremental', parent => 'newest' },
@@ -61,7 +62,17 @@ foreach my $history (@histories)
 	sleep(2) if $history->{almost_nothing};
 	my $newest = take_backup($node);
 	$history->{happens}->($newest);
+	my $before = -s $node->logfile;
 	my $child = take_backup($node, label => $name);
+	my @warnings = slurp_file($node->logfile, $before) =~ /WARNING:  (backup \S+ .*)/g;
+	if ($history->{warning})
+	{
+		like("@warnings", qr/^backup \Q$newest\E $history->{warning}/, "$name: a warning in the log");
+	}
+	else
+	{
+		is("@warnings", '', "$name: no warning in the log");
+	}
 	my $expected = cluster_dump($node);
 	my $parent = $history->{parent} // '';
 	is_kind($node, $child, $history->{kind}, $history->{reason}, $parent eq 'newest' ? $newest : undef, $name);

@@ -71,15 +71,20 @@ is_deeply([ grep { m{/\Q$interrupted\E/} } repository_files(repository($node)) ]
 # A page is changed behind the server's back so that it looks as old as ever.
 #
 my $path = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('small')});
-$node->stop;
-open(my $file, '+<:raw', $node->data_dir . "/$path") or die "could not open: $!";
-seek($file, 8192, 0);
-read($file, my $lsn, 8) == 8 or die "could not read: $!";
-my ($high, $low) = unpack('LL', $lsn);
-seek($file, 8192, 0);
-print $file pack('LL', $high, $low - 8);
-close($file) or die "could not write: $!";
-$node->start;
+sub forge_page
+{
+	$node->stop;
+	open(my $file, '+<:raw', $node->data_dir . "/$path") or die "could not open: $!";
+	seek($file, 8192, 0);
+	read($file, my $lsn, 8) == 8 or die "could not read: $!";
+	my ($high, $low) = unpack('LL', $lsn);
+	seek($file, 8192, 0);
+	print $file pack('LL', $high, $low - 8);
+	close($file) or die "could not write: $!";
+	$node->start;
+	return;
+}
+forge_page();
 my $deceived = take_backup($node);
 is((figures($deceived))[0], 'incremental', 'an incremental backup believes the page');
 
@@ -99,6 +104,15 @@ prove_stage(restore_by_program($node, $full), $expected, 'the full one that foun
 
 $node->psql('postgres', 'SELECT backup_now()', stdout => \$output, stderr => \$error);
 is($error, '', 'control: a full one after a full one has nothing to say');
+
+# One that is asked for compares, too.
+set_and_reload($node, 'backup_ext.full_interval', '0', '0');
+forge_page();
+$deceived = take_backup($node);
+is((figures($deceived))[0], 'incremental', 'an incremental backup believes the next page');
+$node->psql('postgres', q{SELECT backup_now(kind => 'full')}, stdout => \$output, stderr => \$error);
+like($error, qr/WARNING:  backup \Q$deceived\E does not hold what the cluster held: 1 page differs: \Q$path\E block 1; /,
+	'a full backup that is asked for tells that the chain was wrong');
 $node->stop;
 
 done_testing();

@@ -29,10 +29,18 @@ sub unguard
 	return;
 }
 
+# Every file with its digest.
+sub content_of
+{
+	my ($directory) = @_;
+	return { map { $_ => BackupExtJudges::md5_of("$directory/$_") } grep { !m{/$} } BackupExtJudges::files_below($directory) };
+}
+
 sub is_refused
 {
 	my ($copy, $what, $message) = @_;
 	my @before = repository_files($repository);
+	my $content = content_of($repository);
 	foreach my $call ('backup_now()', "backup_drop('$first')", 'backup_expire()', "backup_pin('$first')",
 		"backup_unpin('$first')")
 	{
@@ -43,7 +51,14 @@ sub is_refused
 	my ($output, $error) = try_psql($copy, 'postgres', "SELECT backup_stage_restore('$first')");
 	like($error, qr/could not take the safety backup: cannot write to repository/, "$what: no safety backup");
 	is(staged_psql($copy, 'postgres', 'SELECT count(*) FROM backup_list()'), '2', "$what: it may read");
-	is_deeply([ repository_files($repository) ], \@before, "$what: the repository is as it was");
+	my ($rows, $warning) = try_psql($copy, 'postgres', "SELECT count(*) FROM backup_verify('$first')");
+	like($warning, qr/could not remember the result of verifying backup \Q$first\E: cannot write to repository/,
+		"$what: a verify is not remembered");
+	is(staged_psql($copy, 'postgres',
+			q{SELECT count(*) FROM backup_history() WHERE operation = 'backup' AND error LIKE 'cannot write to repository%'}),
+		'1', "$what: its history is its own");
+	is_deeply([ repository_files($repository) ], \@before, "$what: the repository has the same files");
+	is_deeply(content_of($repository), $content, "$what: the repository is as it was, history and all");
 	return;
 }
 

@@ -32,7 +32,11 @@ class Chooser {
   }
 
   ChosenParents Choose() {
-    if (request_.kind == RequestedKind::kFull) return Full("it was asked for", false);
+    if (request_.kind == RequestedKind::kFull) {
+      ChosenParents chosen = Full("it was asked for", false);
+      AddAudited(&chosen);
+      return chosen;
+    }
     const bool is_auto = request_.kind == RequestedKind::kAuto;
     if (is_auto && IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
       ChosenParents chosen =
@@ -44,10 +48,19 @@ class Chooser {
     }
     std::string why = "there is no earlier backup";
     bool is_newest = true;
+    bool is_newest_damaged = false;
     for (const BackupRecord& record : catalog_.backups) {
       const std::string problem = ProblemOf(record);
-      if (problem.empty()) return Incremental(record);
-      if (is_newest) why = fmt::format("backup {} {}", record.backup_id, problem);
+      if (problem.empty()) {
+        ChosenParents chosen = Incremental(record);
+        if (!is_newest) chosen.passed_over = why;
+        chosen.is_newest_damaged = is_newest_damaged;
+        return chosen;
+      }
+      if (is_newest) {
+        why = fmt::format("backup {} {}", record.backup_id, problem);
+        is_newest_damaged = WhyNoParent(CandidateOf(record), request_.cluster).empty();
+      }
       is_newest = false;
     }
     if (is_auto) return Full(why, true);
@@ -88,13 +101,13 @@ class Chooser {
   }
 
   ChosenParents Full(std::string reason, bool may_go_on) const {
-    ChosenParents chosen{{}, {}, "full", std::move(reason)};
+    ChosenParents chosen{{}, {}, "full", std::move(reason), {}, false};
     if (may_go_on) AddInterrupted(NewestFull(), &chosen);
     return chosen;
   }
 
   ChosenParents Incremental(const BackupRecord& record) const {
-    ChosenParents chosen{{}, {}, "incremental", {}};
+    ChosenParents chosen{{}, {}, "incremental", {}, {}, false};
     AddInterrupted(record.started_at, &chosen);
     chosen.parents.push_back({record, false});
     return chosen;

@@ -26,11 +26,14 @@ struct ParentRequest {
 struct ChosenParents {
   // For BackupOptions. Empty, or with interrupted full backups only, when the next one is full.
   std::vector<ParentBackup> parents;
-  // What a full backup that is due, not asked for, is compared with: the parent that an incremental
-  // one would have. At most one.
+  // What a full backup is compared with: the parent that an incremental one would have. At most
+  // one.
   std::vector<ParentBackup> audited;
   std::string kind;    // "full" or "incremental"
   std::string reason;  // why it is a full one; empty for "incremental"
+  // Why the newest backup is no parent, where an older one is: `backup <id> lacks pack ...`.
+  std::string passed_over;
+  bool is_newest_damaged = false;  // something of that one is missing or broken in the repository
 };
 
 // Throws Error(kNotInPrerequisiteState) when an incremental backup is asked for and no parent is

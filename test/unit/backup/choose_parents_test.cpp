@@ -100,7 +100,31 @@ TEST_F(ChooseParentsTest, PassesOverOnesThatAreNotUsable) {
   const BackupRecord full = Take(30);
   const BackupRecord next = Take(20, "incremental", {{full, false}});
   request.remembered.erase(next.backup_id);
-  EXPECT_THAT(IdsOf(Choose()), ElementsAre(full.backup_id));
+  const ChosenParents chosen = Choose();
+  EXPECT_THAT(IdsOf(chosen), ElementsAre(full.backup_id));
+  EXPECT_THAT(chosen.passed_over, HasSubstr(next.backup_id + " "));
+  EXPECT_FALSE(chosen.is_newest_damaged);
+}
+
+TEST_F(ChooseParentsTest, TellsThatTheNewestIsDamaged) {
+  const BackupRecord full = Take(30);
+  const BackupRecord next = Take(20, "incremental", {{full, false}});
+  std::filesystem::remove(ObjectPath(ManifestName(next.backup_id)));
+  const ChosenParents chosen = Choose();
+  EXPECT_THAT(IdsOf(chosen), ElementsAre(full.backup_id));
+  EXPECT_THAT(chosen.passed_over,
+              HasSubstr(next.backup_id + " cannot be read: its manifest is missing"));
+  EXPECT_TRUE(chosen.is_newest_damaged);
+}
+
+TEST_F(ChooseParentsTest, AFullBackupIsComparedWithTheParentThatItCouldHaveHad) {
+  const BackupRecord full = Take(30);
+  const BackupRecord next = Take(20, "incremental", {{full, false}});
+  request.kind = RequestedKind::kFull;
+  const ChosenParents chosen = Choose();
+  EXPECT_THAT(chosen.parents, IsEmpty());
+  ASSERT_EQ(chosen.audited.size(), 1U);
+  EXPECT_EQ(chosen.audited[0].record.backup_id, next.backup_id);
 }
 
 TEST_F(ChooseParentsTest, TakesNoneThatIsSuspectUntilItIsFoundSound) {
