@@ -178,6 +178,7 @@ server_step() {
 
 server15() { server_step server15 build; }
 regress15() { server_step regress15 regress; }
+root15() { server_step root15 root; }
 tap15() { server_step tap15 tap; }
 
 server18() {
@@ -220,6 +221,7 @@ section asan 'unit tests under AddressSanitizer and UndefinedBehaviorSanitizer' 
 section tsan 'unit tests under ThreadSanitizer (what clang++ built)' tsan
 section server15 'PostgreSQL 15: build and install' server15
 section regress15 'PostgreSQL 15: pg_regress (make installcheck)' regress15
+section root15 'PostgreSQL 15: the program as root' root15
 section tap15 'PostgreSQL 15: TAP tests on real clusters' tap15
 section server18 'PostgreSQL 18 in a Debian sid: build, install, pg_regress, TAP tests' server18
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The part of the gate that needs a server: builds, installs, and runs pg_regress and the TAP tests.
 #
-#   scripts/check_server.sh PG_CONFIG RESULTS build|regress|tap|soak...
+#   scripts/check_server.sh PG_CONFIG RESULTS build|regress|tap|root|soak...
 #
 # soak is the random test of backups alone, for BACKUP_EXT_SECONDS, from BACKUP_EXT_SEED.
 # Each step writes RESULTS/<step>.log and RESULTS/<step>.counts ("passed failed"). The same script
@@ -48,6 +48,14 @@ CONF
     cat "$SCRATCH/regression.diffs" 2>/dev/null || true
     tail -n 40 "$SCRATCH/server.log" || true
   fi
+  return $status
+}
+
+# The TAP tests run as postgres; these are what root does.
+root() {
+  local status=0
+  test/root/program_as_root.sh "$pg_config" | tee "$results/root.out" || status=1
+  echo "$(grep -c '^ok ' "$results/root.out") $(grep -c '^not ok ' "$results/root.out")" > "$results/root.counts"
   return $status
 }
 
