@@ -128,6 +128,7 @@ run_unit_tests() {
     ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) tests\{0,1\}\..*/\1/p' "$output")
     skip=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) tests\{0,1\}, .*/\1/p' "$output")
     p=$((p + ${ok:-0})) s=$((s + ${skip:-0}))
+    sed -n "s/^\[  SKIPPED \] \(.*\) ([0-9]* ms)$/SKIPPED: $(basename "$program"): \1/p" "$output"
     if [[ $(tail -n 1 "$output") == 'exit status 0' ]]; then
       echo "ok - $(basename "$program"): ${ok:-0} of ${ran:-0} tests"
       ((${ran:-0} > 0)) || { echo "not ok - $program has no test"; f=$((f + 1)); }
@@ -201,7 +202,7 @@ server18() {
     # A step that was not counted did not run, or not to its end.
     [[ -s $logs/18/$step.counts ]] || echo '0 1' > "$logs/18/$step.counts"
   done
-  cat "$logs/18/"*.counts | awk '{ p += $1; f += $2 } END { print p, f }' > "$logs/server18.counts"
+  cat "$logs/18/"*.counts | awk '{ p += $1; f += $2; s += $3 } END { print p, f, s }' > "$logs/server18.counts"
   return $status
 }
 

@@ -4,7 +4,7 @@
 #   scripts/check_server.sh PG_CONFIG RESULTS build|regress|tap|root|soak...
 #
 # soak is the random test of backups alone, for BACKUP_EXT_SECONDS, from BACKUP_EXT_SEED.
-# Each step writes RESULTS/<step>.log and RESULTS/<step>.counts ("passed failed"). The same script
+# Each step writes RESULTS/<step>.log and RESULTS/<step>.counts ("passed failed [skipped]"). The same script
 # runs on the host and in the chroot of sid. The first argument chooses the server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -114,11 +114,11 @@ for step in "$@"; do
   step_status=$?
   set -e
   # To end badly is a failure even where nothing was counted, and so is to have tested nothing.
-  passed=0 failed=0
-  [[ ! -s $results/$step.counts ]] || read -r passed failed < "$results/$step.counts"
+  passed=0 failed=0 skipped=0
+  [[ ! -s $results/$step.counts ]] || read -r passed failed skipped < "$results/$step.counts"
   if ((failed == 0 && (step_status != 0 || passed == 0))); then
     step_status=1
-    echo "$passed 1" > "$results/$step.counts"
+    echo "$passed 1 ${skipped:-0}" > "$results/$step.counts"
   fi
   if ((step_status != 0)); then
     status=1

@@ -112,7 +112,10 @@ Repository::Repository(std::string location, std::unique_ptr<ObjectStore> store,
 
 Repository Repository::Open(const std::string& location) {
   CheckText(location);
-  std::unique_ptr<ObjectStore> store = OpenDirectoryStore(location);
+  return Open(location, OpenDirectoryStore(location));
+}
+
+Repository Repository::Open(const std::string& location, std::unique_ptr<ObjectStore> store) {
   std::optional<RepositoryIdentity> identity = ReadIdentity(store.get());
   if (!identity) {
     throw Error(ErrorCode::kNoRepository,

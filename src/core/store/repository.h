@@ -32,6 +32,9 @@ class Repository {
   // Opens what is there. Throws Error(kNoRepository) with a hint when there is nothing,
   // Error(kUnsupportedFormat) for a newer format.
   [[nodiscard]] static Repository Open(const std::string& location);
+  // The same for a `store` that stands before the one at `location`.
+  [[nodiscard]] static Repository Open(const std::string& location,
+                                       std::unique_ptr<ObjectStore> store);
   // Opens; when the directory is missing (and its parent is there) or empty, makes a repository of
   // this cluster. Throws Error(kWrongCluster), naming both system identifiers, when it belongs to
   // another one, and Error(kAlreadyExists) when the directory holds something else.

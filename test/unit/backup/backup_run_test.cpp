@@ -20,19 +20,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-void ExpectSameTree(const StoredBackup& backup, const std::map<std::string, Bytes>& tree) {
-  std::map<std::string, Bytes> stored;
-  for (const StoredEntry& file : backup.first) {
-    if (file.entry.kind == EntryKind::kFile) stored[file.entry.path] = file.content;
-  }
-  for (const auto& [path, content] : tree) {
-    const auto found = stored.find(path);
-    ASSERT_NE(found, stored.end()) << "missing: " << path;
-    EXPECT_TRUE(found->second == content) << "differs: " << path;
-  }
-  EXPECT_EQ(stored.size(), tree.size());
-}
-
 TEST_F(BackupTest, GivesBackRandomTrees) {
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE(fmt::format("seed {}", seed));

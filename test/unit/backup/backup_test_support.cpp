@@ -154,6 +154,19 @@ StoredBackup ReadBackup(const Repository& repository, const std::string& backup_
   return backup;
 }
 
+void ExpectSameTree(const StoredBackup& backup, const std::map<std::string, Bytes>& tree) {
+  std::map<std::string, Bytes> stored;
+  for (const StoredEntry& file : backup.first) {
+    if (file.entry.kind == EntryKind::kFile) stored[file.entry.path] = file.content;
+  }
+  for (const auto& [path, content] : tree) {
+    const auto found = stored.find(path);
+    ASSERT_NE(found, stored.end()) << "missing: " << path;
+    EXPECT_TRUE(found->second == content) << "differs: " << path;
+  }
+  EXPECT_EQ(stored.size(), tree.size());
+}
+
 BackupTest::BackupTest()
     : server(directory / "data"),
       repository(Repository::OpenOrCreate(directory / "repository", {kTestSystemIdentifier})),

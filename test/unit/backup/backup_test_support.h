@@ -95,6 +95,9 @@ struct StoredBackup {
 // Reads manifest and frames, checking every digest on the way.
 [[nodiscard]] StoredBackup ReadBackup(const Repository& repository, const std::string& backup_id);
 
+// Its first section holds every file of `tree` (BackupTest::ReadTree), byte by byte, and no other.
+void ExpectSameTree(const StoredBackup& backup, const std::map<std::string, Bytes>& tree);
+
 // A cluster, a repository, and what a backup needs.
 class BackupTest : public testing::Test {
  protected:

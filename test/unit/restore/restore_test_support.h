@@ -17,7 +17,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "cluster/control_file.h"
+#include "cluster/make_control_file.h"
 #include "cluster/page.h"
 #include "cluster/wal_builder.h"
 #include "format/frame.h"
@@ -84,14 +84,7 @@ inline std::vector<std::string> TreeOf(const std::string& directory) {
 
 // A whole, sound control file of this cluster.
 inline std::string TestControlFile(uint64_t system_identifier = kTestSystemIdentifier) {
-  std::string file(kControlFileBytes, '\0');
-  const uint32_t versions[] = {1300, 202209061};
-  std::memcpy(file.data(), &system_identifier, sizeof(system_identifier));
-  std::memcpy(file.data() + 8, versions, sizeof(versions));
-  const uint32_t crc =
-      Crc32cFinish(Crc32cUpdate(kCrc32cInit, AsBytes(std::string_view(file).substr(0, 288))));
-  std::memcpy(file.data() + 288, &crc, sizeof(crc));
-  return file;
+  return MakeControlFile(system_identifier);
 }
 
 // A page with this LSN and the checksum that it should carry at `block`.
