@@ -1,6 +1,7 @@
 // What lies in a directory, removed.
 #include "restore/directory_content.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
