@@ -136,10 +136,10 @@ $restored = program_json(repository($node), 0, 'restore', '--no-media', $first, 
 ok(!defined $restored->{media_directory} && !-e "$base/by_program3.media", 'or not at all');
 my ($code, undef, $warned) = program(repository($node), 'restore', '--no-media', $first, "$base/by_program3");
 is($code, 0, '--no-media onto an earlier stage');
-like($warned, qr/^warning: backup \Q$first\E holds .* of media, which were not restored$/m, 'media left out are warned of');
+like($warned, qr/^backup_ext: warning: backup \Q$first\E holds .* of media, which were not restored$/m, 'media left out are warned of');
 ($code, undef, $warned) = program(repository($node), 'restore', '--media-directory', "$base/no_media", $without, "$base/by_program4");
 is($code, 1, '--media-directory with a backup without media is refused');
-like($warned, qr/^error: .*backup \Q$without\E holds no media/m, 'and the message says why');
+like($warned, qr/^backup_ext: error: .*backup \Q$without\E holds no media/m, 'and the message says why');
 ok(!-e "$base/by_program4" && !-e "$base/no_media", 'and nothing was made');
 
 # Into the same directory again: the media too are those of the backup that was asked for.
@@ -154,7 +154,7 @@ is_deeply($restored->{media_removed}, ["$base/by_program.media"], 'and those of 
 ok(!-e "$base/by_program.media", 'and gone');
 ($code, undef, $warned) = program(repository($node), 'restore', '--no-media', $third, "$base/by_program");
 is($code, 0, 'now without media');
-like($warned, qr/^warning: the media of the earlier stage, in "\Q$base\E\/moved", were removed$/m, 'those that were there are told of');
+like($warned, qr/^backup_ext: warning: the media of the earlier stage, in "\Q$base\E\/moved", were removed$/m, 'those that were there are told of');
 ok(!-e "$base/moved", 'and gone');
 
 # Verify reads them; damage is named.
