@@ -165,20 +165,17 @@ void RemoveMarkedTree(const std::string& directory, const DiscardedStage& stage)
   SyncDirectory(ParentDirectory(directory));
 }
 
-// Where the stage's media are. Those of one that has become the server may be in use by now: they
-// are left.
+// Where the stage's media are. Those of one that has become the server, or is gone and may have,
+// may be in use by now: they are left.
 std::vector<std::string> MediaOfStage(const DiscardedStage& stage, const std::string& state) {
   const auto& marker = stage.marker;
   if (state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
   std::vector<std::string> media;
   if (marker) media = marker->earlier_media;
   if (marker && !marker->media_directory.empty()) media.push_back(marker->media_directory);
-  // Its builder died before the stage's marker named it, or the stage is gone.
+  // Its builder died before the stage's marker named it.
   const std::string usual = MediaDirectory(stage.directory);
-  const auto beside = ReadStageMarker(usual);
-  if (HoldsOnlyStageFolder(usual) || (beside && beside->stage_id == stage.stage_id)) {
-    media.push_back(usual);
-  }
+  if (HoldsOnlyStageFolder(usual)) media.push_back(usual);
   return media;
 }
 

@@ -171,12 +171,13 @@ TEST_F(EarlierMediaTest, DiscardLeavesThoseOfAnother) {
   EXPECT_TRUE(StatLink(stage_));
 }
 
-TEST_F(EarlierMediaTest, MediaOfAStageThatIsGoneAreDiscarded) {
+// It may have become the server, and what it replaced may be gone by now.
+TEST_F(EarlierMediaTest, MediaOfAStageThatIsGoneAreLeft) {
   PutMedia(media_);
   RemoveTree(stage_);
   RemoveTree(TablespacesDirectory(stage_));
   Discard();
-  ExpectNothingIsLeft();
+  EXPECT_TRUE(StatLink(media_ + "/1/closed/file"));
 }
 
 }  // namespace
