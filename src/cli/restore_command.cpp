@@ -65,12 +65,17 @@ void TellOfMedia(const BackupRecord& record, const StageResult& result) {
     PrintWarning(fmt::format("backup {} holds {} of media, which were not restored",
                              record.backup_id, SizeText(record.media_bytes)));
   }
+  for (const std::string& place : result.removed_media) {
+    PrintWarning(fmt::format("the media of the earlier stage, in \"{}\", were removed", place));
+  }
   const std::string losses = DescribeLosses(result.media);
   if (!losses.empty()) PrintWarning(losses);
 }
 
 nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
                           const StageResult& result) {
+  nlohmann::json removed_media = nlohmann::json::array();
+  for (const std::string& place : result.removed_media) removed_media.push_back(place);
   return {{"backup_id", record.backup_id},
           {"stage_id", stage.stage_id},
           {"directory", stage.directory},
@@ -83,7 +88,8 @@ nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
           {"media_directory", TextOrNull(result.media_directory)},
           {"media_files", result.media.files},
           {"media_owners_lost", result.media.owners_lost},
-          {"media_attributes_lost", result.media.attributes_lost}};
+          {"media_attributes_lost", result.media.attributes_lost},
+          {"media_removed", removed_media}};
 }
 
 std::string AbsolutePath(const std::string& path) {

@@ -112,8 +112,13 @@ std::string HintFor(const Stage& stage, const std::string& staging) {
   if (stage.directory.empty() || stage.backup_id.empty()) return "Remove it with " + discard + ".";
   const std::string directory =
       ParentDirectory(stage.directory) == staging ? BaseName(stage.directory) : stage.directory;
-  return "Continue it with SELECT backup_stage_restore('" + stage.backup_id + "', directory => " +
-         SqlLiteral(directory) + "), or remove it with " + discard + ".";
+  std::string arguments = "'" + stage.backup_id + "', directory => " + SqlLiteral(directory);
+  if (stage.include_media) arguments += ", include_media => true";
+  if (!stage.tablespace_map.empty()) {
+    arguments += ", tablespace_map => " + SqlLiteral(stage.tablespace_map);
+  }
+  return "Continue it with SELECT backup_stage_restore(" + arguments + "), or remove it with " +
+         discard + ".";
 }
 
 constexpr size_t kCommandsRoom = 4096;

@@ -67,6 +67,8 @@ Stage DescribeStage(const JobRequest& request, const BackupRecord& record,
   stage.state = "building";
   stage.staged_at = Now();
   stage.safety_backup_id = request.safety_backup_id;
+  stage.include_media = request.include_media;
+  stage.tablespace_map = request.tablespace_map;
   return stage;
 }
 
@@ -106,6 +108,9 @@ void TellOfMediaLeftOut(const BackupRecord& record, const JobRequest& request, J
 }
 
 void TellOfMedia(const StageResult& result, JobSlot* slot) {
+  for (const std::string& place : result.removed_media) {
+    TellCaller(slot, fmt::format("the media of the earlier stage, in \"{}\", were removed", place));
+  }
   if (result.media_directory.empty()) return;
   const std::string losses = DescribeLosses(result.media);
   TellCaller(slot, fmt::format("the media are in \"{}\", one directory for each of the backup's "

@@ -7,33 +7,12 @@ use Test::More;
 
 use BackupExtFaults qw(refuses_with);
 use BackupExtJudges qw(succeeds same_dump);
+use BackupExtMedia qw(make_tree listing same_tree);
 use BackupExtProgram qw(program program_json);
 use BackupExtTest qw(new_node repository stage start_stage stop_stage dump nothing_left_running repository_files);
 
 my $base = PostgreSQL::Test::Utils::tempdir();
 my ($tree, $other) = ("$base/uploads", "$base/avatars, and more");
-my $python = 'test/media/tree.py';
-
-sub make_tree
-{
-	system_or_bail('python3', $python, 'make', $_[0]);
-}
-
-sub listing
-{
-	my ($directory) = @_;
-	my ($output, $errors) = run_command([ 'python3', $python, 'list', $directory ]);
-	die "no listing of $directory: $errors" if $errors ne '';
-	return $output;
-}
-
-sub same_tree
-{
-	my ($found, $expected, $what) = @_;
-	my @found = split /\n/, ref $found ? $$found : listing($found);
-	my @expected = split /\n/, ref $expected ? $$expected : listing($expected);
-	is_deeply(\@found, \@expected, $what);
-}
 
 my $node = new_node('main', conf => { client_min_messages => 'notice' });
 
@@ -155,6 +134,28 @@ program_json(repository($node), 0, 'restore', '--media-directory', "$base/placed
 same_tree("$base/placed/1", \$listing, 'into a directory that was named');
 $restored = program_json(repository($node), 0, 'restore', '--no-media', $first, "$base/by_program3");
 ok(!defined $restored->{media_directory} && !-e "$base/by_program3.media", 'or not at all');
+my ($code, undef, $warned) = program(repository($node), 'restore', '--no-media', $first, "$base/by_program3");
+is($code, 0, '--no-media onto an earlier stage');
+like($warned, qr/^backup_ext: warning: backup \Q$first\E holds .* of media, which were not restored$/m, 'media left out are warned of');
+($code, undef, $warned) = program(repository($node), 'restore', '--media-directory', "$base/no_media", $without, "$base/by_program4");
+is($code, 1, '--media-directory with a backup without media is refused');
+like($warned, qr/^backup_ext: error: .*backup \Q$without\E holds no media/m, 'and the message says why');
+ok(!-e "$base/by_program4" && !-e "$base/no_media", 'and nothing was made');
+
+# Into the same directory again: the media too are those of the backup that was asked for.
+append_to_file("$base/by_program.media/1/stray", 'stray');
+chmod(0555, "$base/by_program.media/1/photos/2024") or die;
+$restored = program_json(repository($node), 0, 'restore', $third, "$base/by_program");
+ok($restored->{kept_bytes} > 0, 'what is right in the database is kept');
+same_tree("$base/by_program.media/1", $tree, 'the media of another backup onto an earlier stage');
+$restored = program_json(repository($node), 0, 'restore', '--media-directory', "$base/moved", $third, "$base/by_program");
+same_tree("$base/moved/1", $tree, 'now into another directory');
+is_deeply($restored->{media_removed}, ["$base/by_program.media"], 'and those of the earlier stage are told of');
+ok(!-e "$base/by_program.media", 'and gone');
+($code, undef, $warned) = program(repository($node), 'restore', '--no-media', $third, "$base/by_program");
+is($code, 0, 'now without media');
+like($warned, qr/^backup_ext: warning: the media of the earlier stage, in "\Q$base\E\/moved", were removed$/m, 'those that were there are told of');
+ok(!-e "$base/moved", 'and gone');
 
 # Verify reads them; damage is named.
 is($node->safe_psql('postgres', "SELECT count(*) FROM backup_verify('$first')"), '0', 'a sound backup');

@@ -1,17 +1,20 @@
 # Media that change while a backup runs, backups that are cancelled in every phase of theirs, restores
-# too, and the automatic backup with media.
+# too, stages with media that died and are continued or discarded, and the automatic backup with media.
 use strict;
 use warnings;
-use BackupExtFaults qw(state_of is_unchanged hold_in_phase ways_to_cancel waiting_call cancel let_go finish_sql stop_server);
-use BackupExtTest qw(new_node repository stage nothing_left_running);
+use BackupExtFaults qw(state_of is_unchanged hold_in_phase ways_to_cancel waiting_call cancel let_go finish_sql stop_server
+  wait_until);
+use BackupExtJudges qw(same_dump);
+use BackupExtMedia qw(make_tree same_tree);
+use BackupExtProgram qw(program_json);
+use BackupExtTest qw(new_node repository stage start_stage stop_stage dump nothing_left_running);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $base = PostgreSQL::Test::Utils::tempdir();
 my $tree = "$base/uploads";
-my $python = 'test/media/tree.py';
-system_or_bail('python3', $python, 'make', $tree);
+make_tree($tree);
 my $node = new_node('main', conf => {
 	shared_preload_libraries => 'backup_ext, backup_ext_border',
 	'backup_ext.media_directories' => $tree,
@@ -62,7 +65,7 @@ while not os.path.exists(top + '/stop'):
     i += 1
     time.sleep(0.002)
 PYTHON
-BackupExtFaults::wait_until(sub { -e "$tree/replaced" }, "the writer writes");
+wait_until(sub { -e "$tree/replaced" }, "the writer writes");
 foreach my $round (1 .. 3)
 {
 	my $lines = split /\n/, slurp_file("$tree/log");
@@ -100,6 +103,116 @@ foreach my $way (ways_to_cancel())
 	is_unchanged($node, $before, $what);
 	is_deeply([ glob($node->data_dir . '.staged/*') ], [], "$what: nothing is left");
 }
+
+# The worker is killed while it writes media: the call of the hint continues, a discard removes all.
+my $place = "$base/fast";
+my $mapped = "$base/mapped";
+mkdir($place) or die;
+$node->safe_psql('postgres', "CREATE TABLESPACE fast LOCATION '$place'");
+$node->safe_psql('postgres', 'CREATE TABLE apart TABLESPACE fast AS SELECT generate_series(1, 1000) AS i');
+$node->append_conf('postgresql.conf', 'restart_after_crash = on');
+$node->reload;
+my $dump = dump($node);
+my $held = $node->safe_psql('postgres', $call);
+my $directory = $node->data_dir . '.staged/held';
+
+sub staging_call
+{
+	my (@arguments) = @_;
+	return 'SELECT backup_stage_restore('
+	  . join(', ', "'$held'", q{directory => 'held'}, 'safety_backup => false', @arguments) . ')';
+}
+my $with_media = staging_call('include_media => true');
+
+sub only_stage
+{
+	my %stage;
+	@stage{qw(stage_id directory state start_command hint)} = split(/\|/, $node->safe_psql('postgres',
+		'SELECT stage_id, directory, state, start_command, hint FROM backup_staged()'), -1);
+	return \%stage;
+}
+
+sub is_whole
+{
+	my ($what) = @_;
+	my $ready = only_stage();
+	is($ready->{state}, 'ready', "$what: ready, and alone in the list");
+	same_tree("$directory.media/1", $tree, "$what: the media");
+	my $copy = start_stage($ready);
+	same_dump(dump($copy), $dump, "$what: the database");
+	stop_stage($copy);
+	return;
+}
+
+# Returns the row of the stage that is left.
+sub kill_while_writing_media
+{
+	my ($sql, $what) = @_;
+	my ($killed, $pid) = hold_in_phase($node, "$sql;", 'writing media files', 20);
+	ok(-e "$directory.media/1", "$what: media are on the way");
+	kill('KILL', $pid);
+	finish_sql($killed);
+	$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+	wait_until(sub { only_stage()->{state} eq 'failed' }, 'the stage is known to have failed');
+	return only_stage();
+}
+
+sub follow_hint
+{
+	my ($failed, $expected_arguments, $what) = @_;
+	my ($hinted) = $failed->{hint} =~ /^Continue it with (SELECT backup_stage_restore\(.*\)), or remove it with/;
+	is($hinted, "SELECT backup_stage_restore('$held', directory => 'held'$expected_arguments)", "$what: the hint");
+	$node->safe_psql('postgres', $hinted);
+	is_whole($what);
+	return;
+}
+
+sub is_gone
+{
+	my ($what) = @_;
+	$node->safe_psql('postgres', 'SELECT backup_discard_stage(stage_id) FROM backup_staged()');
+	is_deeply([ grep { -e } glob("$directory* $mapped") ], [], "$what: discarded, and nothing is left");
+	return;
+}
+
+follow_hint(kill_while_writing_media($with_media, 'a fresh stage'), ', include_media => true', 'a fresh stage, continued');
+append_to_file("$directory.media/1/stray", 'stray');
+append_to_file("$directory.media/1/photos/2024/7.jpg", 'changed');
+$node->safe_psql('postgres', $with_media);
+is_whole('a refresh');
+follow_hint(kill_while_writing_media($with_media, 'a refresh'), ', include_media => true', 'a refresh, continued');
+kill_while_writing_media($with_media, 'a refresh');
+is_gone('a refresh that died');
+kill_while_writing_media($with_media, 'a fresh one');
+is_gone('a fresh one that died');
+
+# With a tablespace in its place, which the program, without one, gives up.
+my $map = qq{tablespace_map => '{"fast": "$mapped"}'};
+my $oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_tablespace WHERE spcname = 'fast'});
+my $with_map = staging_call('include_media => true', $map);
+follow_hint(kill_while_writing_media($with_map, 'with a map'),
+	qq{, include_media => true, tablespace_map => '{"$oid":"$mapped"}'}, 'with a map, continued');
+ok(-e "$mapped/backup_ext_stage", 'the tablespace is where the map says');
+kill_while_writing_media($with_map, 'for the program');
+program_json(repository($node), 0, 'restore', $held, $directory);
+same_tree("$directory.media/1", $tree, 'continued by the program: the media');
+ok(!-e $mapped, 'continued by the program: the place that is not asked for is given up');
+$node->safe_psql('postgres', $with_media);
+is_whole('and refreshed by the server');
+
+# A cancel of a refresh leaves one that can be continued; without media, those of before go.
+my ($canceled, $canceled_pid) = hold_in_phase($node, "$with_media;", 'writing media files', 20);
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($canceled_pid)");
+let_go($canceled_pid);
+my ($canceled_status, undef, $canceled_error) = finish_sql($canceled);
+isnt($canceled_status, 0, 'a refresh that is cancelled fails');
+like($canceled_error, qr/HINT:  .*again to continue it/, 'and says how it is continued');
+follow_hint(only_stage(), ', include_media => true', 'a cancelled one, continued');
+my ($told, $notices) = ('', '');
+$node->psql('postgres', 'SET client_min_messages = notice; ' . staging_call(), stdout => \$told, stderr => \$notices);
+like($notices, qr/NOTICE:  the media of the earlier stage, in "\Q$directory\E\.media", were removed/, 'a refresh without media tells what goes');
+ok(!-e "$directory.media", 'and they are gone');
+is_gone('without media');
 
 # No time to clean up: the next backup does it.
 my ($killed, $pid) = hold_in_phase($node, $call, 'reading media again');

@@ -155,7 +155,8 @@ void MarkReplaced(const ActivationJournal& journal, const std::string& directory
                               .repository_created_at = 0,
                               .role = StageRole::kReplaced,
                               .tablespaces = {},
-                              .media_directory = {}};
+                              .media_directory = {},
+                              .earlier_media = {}};
   WriteOwnedFile(StageMarkerPath(directory), EncodeStageMarker(marker), directory);
 }
 

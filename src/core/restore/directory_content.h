@@ -1,6 +1,7 @@
 // What lies in a directory, removed.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,5 +13,13 @@ void RemoveContent(const std::string& directory, std::string_view kept);
 // True for a directory that holds directories alone, however deep, and at most a marker of ours
 // that was never finished: a restore that died this early leaves no more.
 [[nodiscard]] bool HoldsOnlyDirectories(const std::string& directory);
+
+// Is it a directory in which there is nothing but a folder `backup_ext_stage` without a marker? So
+// a restore begins in a new one, and so a discard may leave it.
+[[nodiscard]] bool HoldsOnlyStageFolder(const std::string& directory);
+// Gives the user's rights in the directory and in all below it to us, as far as the operating
+// system lets us: media have owners and modes of their own. Follows no link; does not throw for
+// what it may not do.
+void MakeRemovable(const std::string& directory, const std::function<void()>& pause_point);
 
 }  // namespace backup_ext

@@ -93,13 +93,39 @@ bool IsDirectory(const std::string& path) {
   return status && S_ISDIR(status->st_mode);
 }
 
-// Does this directory of tablespaces belong to the stage in `directory`?
-bool BelongsTo(const std::string& place, const std::string& directory, const StageMarker& stage) {
-  if (!IsDirectory(place)) return false;
-  if (HoldsOnlyDirectories(place)) return true;
+// Does this directory carry the marker of a stage in `directory`?
+bool IsMarkedFor(const std::string& place, const std::string& directory, const StageMarker& stage) {
   const auto marker = ReadStageMarker(place);
   return marker && marker->role == StageRole::kStaged && IsOf(*marker, directory) &&
          marker->repository_created_at == stage.repository_created_at;
+}
+
+// Does this directory of tablespaces belong to the stage in `directory`?
+bool BelongsTo(const std::string& place, const std::string& directory, const StageMarker& stage) {
+  return IsDirectory(place) &&
+         (HoldsOnlyDirectories(place) || IsMarkedFor(place, directory, stage));
+}
+
+// Media of the stage in `directory`: those that its marker names, and `wanted` where it was begun
+// and the marker did not come to name it. An empty one may be anybody's, and is no obstacle.
+std::vector<std::string> MediaOf(const std::string& directory,
+                                 const std::optional<StageMarker>& stage,
+                                 const std::string& wanted) {
+  std::vector<std::string> media;
+  if (stage) {
+    std::vector<std::string> named = stage->earlier_media;
+    if (!stage->media_directory.empty()) named.push_back(stage->media_directory);
+    for (const std::string& place : named) {
+      if (!IsDirectory(place)) continue;
+      if (!HoldsOnlyStageFolder(place) && !IsMarkedFor(place, directory, *stage)) continue;
+      media.push_back(ResolvePath(place) == ResolvePath(wanted) ? wanted : place);
+    }
+  }
+  if (HoldsOnlyStageFolder(wanted)) media.push_back(wanted);
+  std::ranges::sort(media);
+  const auto twice = std::ranges::unique(media);
+  media.erase(twice.begin(), twice.end());
+  return media;
 }
 
 void AddOccupied(const std::string& path, std::map<dev_t, uint64_t>* bytes,
@@ -121,7 +147,8 @@ void AddOccupied(const std::string& path, std::map<dev_t, uint64_t>* bytes,
 }  // namespace
 
 std::optional<EarlierStage> FindEarlierStage(const std::string& directory,
-                                             const Repository& repository) {
+                                             const Repository& repository,
+                                             const std::string& media_directory) {
   if (!IsDirectory(directory)) return std::nullopt;
   EarlierStage stage;
   const auto marker = ReadStageMarker(directory);
@@ -150,6 +177,8 @@ std::optional<EarlierStage> FindEarlierStage(const std::string& directory,
       stage.directories.push_back(place);
     }
   }
+  stage.media = MediaOf(directory, marker, media_directory);
+  stage.directories.insert(stage.directories.end(), stage.media.begin(), stage.media.end());
   return stage;
 }
 

@@ -68,9 +68,13 @@ class StagedRestore {
 
   RestorePlan Check() {
     progress_->Enter(Phase::kChecking);
-    earlier_ = FindEarlierStage(tree_.directory(), repository_);
+    const std::string media_directory = options_.media_directory.empty()
+                                            ? MediaDirectory(tree_.directory())
+                                            : CleanDirectoryPath(options_.media_directory);
+    earlier_ = FindEarlierStage(tree_.directory(), repository_, media_directory);
     if (earlier_) tree_.TakeOver(earlier_->directories);
     CheckPlace();
+    if (options_.media == MediaChoice::kInclude) marker_.media_directory = media_directory;
     RestorePlan plan = MakePlan(repository_, record_, pause_point_);
     const std::map<uint32_t, std::string> places =
         MappedTablespaces(options_.mapping, plan.tablespace_origins);
@@ -105,7 +109,8 @@ class StagedRestore {
             StartCommand(options_, tree_.directory()),
             marker_.socket_directory,
             marker_.media_directory,
-            written_media_};
+            written_media_,
+            UnusedMedia()};
   }
 
  private:
@@ -123,12 +128,8 @@ class StagedRestore {
                StageRole::kStaged,
                {},
                true,
+               {},
                {}};
-    if (options_.media == MediaChoice::kInclude) {
-      marker_.media_directory = options_.media_directory.empty()
-                                    ? MediaDirectory(tree_.directory())
-                                    : CleanDirectoryPath(options_.media_directory);
-    }
   }
 
   void CheckMediaPlace(const std::map<uint32_t, std::string>& tablespaces) {
@@ -141,11 +142,18 @@ class StagedRestore {
     forbidden.push_back(tree_.directory());
     forbidden.push_back(tree_.tablespaces_directory());
     for (const auto& [oid, place] : tablespaces) forbidden.push_back(place);
-    CheckTargetPlace(marker_.media_directory, forbidden);
+    CheckTargetPlace(marker_.media_directory, forbidden, EarlierDirectories());
   }
 
   [[nodiscard]] std::vector<std::string> EarlierDirectories() const {
     return earlier_ ? earlier_->directories : std::vector<std::string>();
+  }
+
+  // Media of the earlier stage that are not where this one's are.
+  [[nodiscard]] std::vector<std::string> UnusedMedia() const {
+    std::vector<std::string> media = earlier_ ? earlier_->media : std::vector<std::string>();
+    std::erase(media, marker_.media_directory);
+    return media;
   }
 
   // From the first write on the stage is known as this one, unfinished; until it is finished, all
@@ -155,6 +163,7 @@ class StagedRestore {
     StageMarker marker = marker_;
     if (earlier_) {
       CheckNotRunning(tree_.directory(), fmt::format("restore into \"{}\"", tree_.directory()));
+      marker.earlier_media = UnusedMedia();
       for (const std::string& place : earlier_->tablespaces) {
         if (std::ranges::find(marker.tablespaces, place) == marker.tablespaces.end()) {
           marker.tablespaces.push_back(place);
@@ -229,7 +238,7 @@ class StagedRestore {
   }
 
   void Abandon() {
-    tree_.Abandon();
+    if (!earlier_ || !is_begun_) tree_.Abandon();
     if (socket_made_ && marker_.socket_directory == ShortSocketDirectory(marker_.stage_id)) {
       RemoveTree(marker_.socket_directory);
     }

@@ -34,6 +34,7 @@ struct StageOptions {
   TablespaceMapping mapping;
   MediaChoice media = MediaChoice::kLeaveOut;
   // Where the n-th media directory becomes `<n>`, under the same rule; empty: `<directory>.media`.
+  // What it holds of an earlier stage is removed first.
   std::string media_directory;
   int threads = 1;
   // Directories that the stage must not be, lie in, or contain: the running server's data
@@ -55,6 +56,7 @@ struct StageResult {
   std::string socket_directory;
   std::string media_directory;  // empty: without media
   MediaResult media;
+  std::vector<std::string> removed_media;  // of the earlier stage, elsewhere or not wanted any more
 };
 
 // Throws what RestoreToStage() would throw before it writes anything, and writes nothing: for a

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -39,6 +40,8 @@ std::string EncodeStage(const Stage& stage) {
                                {"safety_backup_id", stage.safety_backup_id},
                                {"start_command", PathToText(stage.start_command)},
                                {"activate_command", PathToText(stage.activate_command)},
+                               {"include_media", stage.include_media},
+                               {"tablespace_map", PathToText(stage.tablespace_map)},
                                {"builder_pid", stage.builder_pid},
                                {"builder_started_at", stage.builder_started_at}};
   return json.dump(2) + "\n";
@@ -58,6 +61,8 @@ Stage DecodeStage(std::string_view text) {
   stage.safety_backup_id = json.at("safety_backup_id");
   stage.start_command = PathFromText(json.at("start_command").get<std::string>());
   stage.activate_command = PathFromText(json.at("activate_command").get<std::string>());
+  stage.include_media = json.value("include_media", false);
+  stage.tablespace_map = PathFromText(json.value("tablespace_map", std::string()));
   stage.builder_pid = json.at("builder_pid");
   stage.builder_started_at = json.at("builder_started_at");
   return stage;
@@ -117,8 +122,26 @@ void CheckNotMoved(const std::string& directory, std::string_view stage_id) {
       "Remove them by hand when no server uses them, then discard the stage.");
 }
 
+// The one to be discarded.
+struct DiscardedStage {
+  std::string stage_id;
+  std::string directory;
+  std::optional<StageMarker> marker;  // in its directory
+};
+
+// Does what carries `marker` belong to the stage? Of a restore onto an earlier stage that died, the
+// directories beside it may still carry the marker of the earlier one.
+bool BelongsTo(const StageMarker& marker, const std::string& directory,
+               const DiscardedStage& stage) {
+  if (marker.stage_id == stage.stage_id) return true;
+  return directory != stage.directory && stage.marker && stage.marker->stage_id == stage.stage_id &&
+         marker.role == StageRole::kStaged && stage.marker->role == StageRole::kStaged &&
+         ResolvePath(marker.directory) == ResolvePath(stage.directory) &&
+         marker.repository_created_at == stage.marker->repository_created_at;
+}
+
 // Is this top directory of the stage, if it is there, one that may be removed?
-void CheckMarkedTree(const std::string& directory, std::string_view stage_id) {
+void CheckMarkedTree(const std::string& directory, const DiscardedStage& stage) {
   const auto status = StatLink(directory);
   if (!status || HoldsOnlyDirectories(directory)) return;
   if (!S_ISDIR(status->st_mode)) {
@@ -126,35 +149,41 @@ void CheckMarkedTree(const std::string& directory, std::string_view stage_id) {
                 fmt::format("\"{}\" is not a directory", directory));
   }
   const auto marker = ReadStageMarker(directory);
-  if (marker && marker->stage_id == stage_id) return;
-  throw Error(
-      ErrorCode::kNotInPrerequisiteState,
-      fmt::format("directory \"{}\" does not carry the marker of stage {}", directory, stage_id),
-      "", "Remove it by hand when you are sure that nothing in it is needed.");
+  if (marker && BelongsTo(*marker, directory, stage)) return;
+  throw Error(ErrorCode::kNotInPrerequisiteState,
+              fmt::format("directory \"{}\" does not carry the marker of stage {}", directory,
+                          stage.stage_id),
+              "", "Remove it by hand when you are sure that nothing in it is needed.");
 }
 
 // The marker goes last: what is left after a crash is still known as this stage's.
-void RemoveMarkedTree(const std::string& directory, std::string_view stage_id) {
-  CheckMarkedTree(directory, stage_id);
+void RemoveMarkedTree(const std::string& directory, const DiscardedStage& stage) {
+  CheckMarkedTree(directory, stage);
   if (!StatLink(directory)) return;
   RemoveContent(directory, kStageFolder);
   RemoveTree(directory);
   SyncDirectory(ParentDirectory(directory));
 }
 
-// Where the stage's media are; empty for none. Those of one that has become the server may be in
-// use by now: they are left.
-std::string MediaOfStage(const std::string& directory, const std::optional<StageMarker>& marker,
-                         const Stage& stage) {
-  if (stage.state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
-  // Without a marker: its builder died early.
-  return marker ? marker->media_directory : MediaDirectory(directory);
+// Where the stage's media are. Those of one that has become the server, or is gone and may have,
+// may be in use by now: they are left.
+std::vector<std::string> MediaOfStage(const DiscardedStage& stage, const std::string& state) {
+  const auto& marker = stage.marker;
+  if (state == "activated" || (marker && marker->role == StageRole::kReplaced)) return {};
+  std::vector<std::string> media;
+  if (marker) media = marker->earlier_media;
+  if (marker && !marker->media_directory.empty()) media.push_back(marker->media_directory);
+  // Its builder died before the stage's marker named it.
+  const std::string usual = MediaDirectory(stage.directory);
+  if (HoldsOnlyStageFolder(usual)) media.push_back(usual);
+  return media;
 }
 
 // The directory itself may be one that only root can make: it goes where that is allowed.
-void EmptyMarkedTree(const std::string& directory, std::string_view stage_id) {
-  CheckMarkedTree(directory, stage_id);
+void EmptyMarkedTree(const std::string& directory, const DiscardedStage& stage) {
+  CheckMarkedTree(directory, stage);
   if (!StatLink(directory)) return;
+  MakeRemovable(directory, [] {});
   RemoveContent(directory, kStageFolder);
   RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
   if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
@@ -248,22 +277,21 @@ void DiscardStage(const std::string& staging_directory, std::string_view stage_i
   }
   CheckNotRunning(directory, fmt::format("discard stage {}", stage_id));
   CheckNotMoved(directory, stage_id);
-  // Both before the first is touched: a discard that is refused removes nothing.
-  CheckMarkedTree(directory, stage_id);
-  CheckMarkedTree(TablespacesDirectory(directory), stage_id);
+  const DiscardedStage discarded = {std::string(stage_id), directory, ReadStageMarker(directory)};
+  const auto& marker = discarded.marker;
+  const std::string tablespaces = TablespacesDirectory(directory);
+  std::vector<std::string> placed = marker ? marker->tablespaces : std::vector<std::string>();
+  std::ranges::move(MediaOfStage(discarded, stage.state), std::back_inserter(placed));
+  // All before the first is touched: a discard that is refused removes nothing.
+  CheckMarkedTree(directory, discarded);
+  CheckMarkedTree(tablespaces, discarded);
+  for (const std::string& place : placed) CheckMarkedTree(place, discarded);
+  for (const std::string& place : placed) EmptyMarkedTree(place, discarded);
+  RemoveMarkedTree(tablespaces, discarded);
   // Only the name that this stage itself would have made in /tmp is ever removed there.
-  const std::string short_socket = ShortSocketDirectory(std::string(stage_id));
-  const auto marker = ReadStageMarker(directory);
-  const std::vector<std::string> placed = marker ? marker->tablespaces : std::vector<std::string>();
-  for (const std::string& place : placed) CheckMarkedTree(place, stage_id);
-  const std::string media = MediaOfStage(directory, marker, stage);
-  if (!media.empty()) CheckMarkedTree(media, stage_id);
-  const bool has_short_socket = marker && marker->socket_directory == short_socket;
-  for (const std::string& place : placed) EmptyMarkedTree(place, stage_id);
-  RemoveMarkedTree(TablespacesDirectory(directory), stage_id);
-  if (!media.empty()) EmptyMarkedTree(media, stage_id);
-  if (has_short_socket) RemoveTree(short_socket);
-  RemoveMarkedTree(directory, stage_id);
+  const std::string short_socket = ShortSocketDirectory(discarded.stage_id);
+  if (marker && marker->socket_directory == short_socket) RemoveTree(short_socket);
+  RemoveMarkedTree(directory, discarded);
   RemoveDescription(staging_directory, stage_id);
 }
 

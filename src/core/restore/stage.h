@@ -27,6 +27,9 @@ struct Stage {
   std::string safety_backup_id;
   std::string start_command;
   std::string activate_command;
+  // As the restore was asked for, to continue it.
+  bool include_media = false;
+  std::string tablespace_map;      // JSON as ParseTablespaceMap() reads it; empty: none
   int64_t builder_pid = 0;         // of a building one
   std::string builder_started_at;  // start time of that process, from /proc: a pid is used again
 };

@@ -23,12 +23,15 @@ constexpr const char* kReplaced = "replaced";
 std::string EncodeStageMarker(const StageMarker& marker) {
   nlohmann::json tablespaces = nlohmann::json::array();
   for (const std::string& place : marker.tablespaces) tablespaces.push_back(PathToText(place));
+  nlohmann::json earlier_media = nlohmann::json::array();
+  for (const std::string& place : marker.earlier_media) earlier_media.push_back(PathToText(place));
   const nlohmann::json json = {{"stage_id", marker.stage_id},
                                {"backup_id", marker.backup_id},
                                {"directory", PathToText(marker.directory)},
                                {"socket_directory", PathToText(marker.socket_directory)},
                                {"tablespaces", tablespaces},
                                {"media_directory", PathToText(marker.media_directory)},
+                               {"earlier_media_directories", earlier_media},
                                {"repository_created_at", marker.repository_created_at},
                                {"building", marker.building},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
@@ -60,6 +63,9 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
     marker.media_directory = PathFromText(json.value("media_directory", std::string()));
     for (const auto& place : json.at("tablespaces")) {
       marker.tablespaces.push_back(PathFromText(place.get<std::string>()));
+    }
+    for (const auto& place : json.value("earlier_media_directories", nlohmann::json::array())) {
+      marker.earlier_media.push_back(PathFromText(place.get<std::string>()));
     }
     return marker;
   } catch (const nlohmann::json::exception&) {

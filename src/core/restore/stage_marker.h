@@ -30,6 +30,8 @@ struct StageMarker {
   std::vector<std::string> tablespaces;  // those that lie elsewhere than beside the stage
   bool building = false;                 // not finished: no server can start on it
   std::string media_directory;           // empty: without media
+  // While it is built: those of the stage that was there before, until they are removed.
+  std::vector<std::string> earlier_media;
 };
 
 // What a marker is called while it is written; it is then renamed.

@@ -209,7 +209,7 @@ void StageTree::MakeTablespace(uint32_t oid) {
 }
 
 void StageTree::AbandonTop(Top* top) const {
-  if (!top->claimed) return;
+  if (!top->claimed || IsEarlier(top->path)) return;
   // Only what the held descriptor still stands for: the name may be somebody else's by now.
   struct stat held {};
   const auto named = StatLink(top->path);
@@ -217,6 +217,9 @@ void StageTree::AbandonTop(Top* top) const {
       named->st_ino != held.st_ino) {
     return;
   }
+  if (top == &media_) MakeRemovable(top->path, [] {});
+  // The marker goes last: what is left when this is interrupted is still known as the stage's.
+  RemoveContent(top->path, kStageFolder);
   if (top->made) {
     RemoveTree(top->path);
     return;
@@ -226,8 +229,9 @@ void StageTree::AbandonTop(Top* top) const {
 }
 
 void StageTree::Abandon() noexcept {
-  if (is_taken_over()) return;
-  for (Top* top : Tops()) {
+  std::vector<Top*> tops = Tops();
+  std::ranges::reverse(tops);  // the stage goes last: it names the others
+  for (Top* top : tops) {
     try {
       AbandonTop(top);
     } catch (...) {  // the error that brought us here is the one to report

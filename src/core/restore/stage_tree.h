@@ -38,10 +38,11 @@ class StageTree {
   // a directory that is empty or missing.
   void PlaceTablespaces(std::map<uint32_t, std::string> places);
   // Before Claim(): directories of an earlier stage, which are taken as they are. In such a tree
-  // OpenEarlierFile() finds what is there, and Abandon() removes nothing.
+  // OpenEarlierFile() finds what is there, and Abandon() leaves them.
   void TakeOver(std::vector<std::string> directories);
   [[nodiscard]] bool is_taken_over() const { return !earlier_.empty(); }
-  // Before Claim(): media are restored too, into this directory, which is empty or missing.
+  // Before Claim(): media are restored too, into this directory, which is empty, missing or one
+  // that was taken over.
   void PlaceMedia(std::string directory) { media_.path = std::move(directory); }
   // Makes both directories (mode 0700) or takes them when they are empty. The folder
   // `backup_ext_stage` is made at once: of two restores into one directory the second fails here,

@@ -148,11 +148,21 @@ void RemoveControlFile(const StageTree& tree) {
   SyncDirectory(folder);
 }
 
+// Files of media are not compared: all are written anew.
+void EmptyMedia(const StageTree& tree, const std::function<void()>& pause_point) {
+  if (tree.media_directory().empty()) return;
+  MakeRemovable(tree.media_directory(), pause_point);
+  RemoveContent(tree.media_directory(), kStageFolder);
+}
+
 // The marker goes last: what is left after a crash is still known as the stage's.
-void RemoveUnusedTops(const StageTree& tree, const EarlierStage& earlier) {
-  const auto claimed = tree.ClaimedDirectories();
+void RemoveUnusedTops(const StageTree& tree, const EarlierStage& earlier,
+                      const std::function<void()>& pause_point) {
+  auto claimed = tree.ClaimedDirectories();
+  claimed.push_back(tree.media_directory());
   for (const std::string& directory : earlier.directories) {
     if (std::ranges::find(claimed, directory) != claimed.end()) continue;
+    MakeRemovable(directory, pause_point);
     RemoveContent(directory, kStageFolder);
     RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
     // It may be one that only root can make: it goes where that is allowed.
@@ -169,7 +179,8 @@ void TakeOverStage(const Repository& repository, const BackupRecord& record,
   RemoveControlFile(tree);
   const KeptPaths kept(repository, record, plan, pause_point);
   Sweep(tree, kept, pause_point).Run();
-  RemoveUnusedTops(tree, earlier);
+  EmptyMedia(tree, pause_point);
+  RemoveUnusedTops(tree, earlier, pause_point);
 }
 
 }  // namespace backup_ext
