@@ -12,11 +12,6 @@ namespace {
 
 constexpr Microseconds kLookPause = kMicrosecondsPerSecond / 5;
 
-bool IsCopying(Phase phase) {
-  return phase == Phase::kWaitingForCheckpoint || phase == Phase::kEstimating ||
-         phase == Phase::kCopying;
-}
-
 }  // namespace
 
 WindowEndGuard::WindowEndGuard(JobSlot* slot)
@@ -36,7 +31,7 @@ void WindowEndGuard::Look(const ScheduleSettings& settings) {
     rate_ = RateOf(window, ViewOwnCalendar(settings, window.closes_at).next_opens_at, now);
     return;
   }
-  if (now < window.closes_at || !IsCopying(slot_->progress.phase)) return;
+  if (now < window.closes_at || !EndsWithWindow(slot_->progress.phase)) return;
   slot_->ended_with_window = true;
   throw Error(ErrorCode::kCanceled, "canceling backup because its window has closed",
               "backup_ext.window_end is cancel.",

@@ -68,6 +68,7 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
                options.compression_level),
       wal(&environment, &loop),
       loop(options.threads, options.priority, server) {
+  if (options.is_beside_media) stored.Release();
   environment.facts = std::move(facts);
   environment.progress = progress;
   environment.begun_at = options.begun_at;

@@ -72,6 +72,8 @@ struct BackupOptions {
   Microseconds untouched_margin = kUntouchedMargin;
   // An interrupted run is kept as a parent when it stored this much at least.
   uint64_t keep_interrupted_from_bytes = 64ULL * 1024 * 1024;
+  // A MediaRun of the same backup outlives the run, and removes what no record names.
+  bool is_beside_media = false;
 };
 
 // What only the server can do. Called on the run's main thread.

@@ -32,6 +32,7 @@ struct MediaRun::State {
 
   void Begin(const std::string& object_name);
   void End(MediaScan* scan);
+  [[nodiscard]] bool HasCompleteParent() const;
   [[nodiscard]] ManifestHeader Header() const;
   void Dispatch(ScannedEntry scanned, std::optional<ParentFile> parent);
   void LookAgain(MediaScan* scan, ParentStream* draft);
@@ -94,10 +95,13 @@ MediaRun::State::State(const Repository& repository_of_run, uint64_t system_iden
   }
 }
 
+bool MediaRun::State::HasCompleteParent() const {
+  return !options.parents.empty() && !options.parents.back().is_interrupted;
+}
+
 ManifestHeader MediaRun::State::Header() const {
-  const bool has_parent = !options.parents.empty() && !options.parents.back().is_interrupted;
   return {kManifestVersion, system_identifier, options.backup_id,
-          has_parent ? options.parents.back().record.backup_id : std::string(),
+          HasCompleteParent() ? options.parents.back().record.backup_id : std::string(),
           environment.facts.block_bytes};
 }
 
@@ -255,6 +259,7 @@ StoredMedia MediaRun::State::Stored(const StoredManifest& stored_manifest) const
   media.record = record;
   media.record.manifest_bytes = stored_manifest.size_bytes;
   media.record.manifest_digest = HexEncode(stored_manifest.digest);
+  media.is_full = !HasCompleteParent();
   media.packs = packs.Used();
   media.stored_bytes = stored_manifest.size_bytes + packs.WrittenBytes();
   return media;
@@ -358,6 +363,8 @@ std::optional<StoredMedia> MediaRun::KeepInterrupted() {
 }
 
 void MediaRun::Release() { state_->stored.Release(); }
+
+bool MediaRun::is_released() const { return state_->stored.is_released(); }
 
 void MediaRun::Commit() {
   Release();

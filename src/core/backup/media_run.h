@@ -63,12 +63,14 @@ class MediaRun {
   // Makes all of it durable, but for the record.
   [[nodiscard]] StoredMedia Finish();
   // Instead of Finish(), for a run that was cancelled: the same of what was stored whole, for the
-  // next one. Nothing when it is too little.
+  // next one. Nothing when it is too little. May be called again.
   [[nodiscard]] std::optional<StoredMedia> KeepInterrupted();
   // The objects belong to an interrupted backup.
   void Release();
   // They belong to a backup: what was needed on the way goes.
   void Commit();
+  // One of the two was called.
+  [[nodiscard]] bool is_released() const;
 
   // Any thread.
   void SetMaxRate(uint64_t bytes_per_second);

@@ -5,6 +5,12 @@
 
 namespace backup_ext {
 
+bool EndsWithWindow(Phase phase) {
+  return phase == Phase::kEstimatingMedia || phase == Phase::kCopyingMedia ||
+         phase == Phase::kWaitingForCheckpoint || phase == Phase::kEstimating ||
+         phase == Phase::kCopying;
+}
+
 uint64_t LowerRate(uint64_t a, uint64_t b) {
   if (a == 0 || b == 0) return std::max(a, b);
   return std::min(a, b);

@@ -4,11 +4,15 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/progress.h"
 
 namespace backup_ext {
 
 // What happens to a run that is still going when its window closes (backup_ext.window_end).
 enum class WindowEnd { kContinue, kThrottle, kCancel };
+
+// Whether WindowEnd::kCancel ends a run in that phase; one that is nearly done is not ended.
+[[nodiscard]] bool EndsWithWindow(Phase phase);
 
 // Rates in bytes a second; 0 is unlimited.
 [[nodiscard]] uint64_t LowerRate(uint64_t a, uint64_t b);

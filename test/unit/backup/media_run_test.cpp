@@ -5,8 +5,10 @@
 
 #include <filesystem>
 
+#include "backup/choose_parents.h"
 #include "backup/finish.h"
 #include "backup_test_support.h"
+#include "store/catalog.h"
 #include "store/frame_source.h"
 #include "store/manifest_source.h"
 
@@ -239,6 +241,67 @@ TEST_F(MediaTest, GoesOnWithAnInterruptedOne) {
   const Media media = Run();
   EXPECT_EQ(media.size(), 41U);
   EXPECT_EQ(stored_bytes, 0U);
+}
+
+// What was kept of a backup that ended before any other was complete: the next one is full, too.
+TEST_F(MediaTest, AFullOneGoesOnWithInterruptedFullOnesAlone) {
+  Put("a", "content");
+  const auto interrupt = [this] {
+    const auto run = NewMedia();
+    run->Copy();
+    const auto kept = run->KeepInterrupted();
+    Fill(*kept);
+    media_record.kind = kept->is_full ? "full" : "incremental";
+    media_record.state = "interrupted";
+    media_record.started_at = Now();
+    media_record.timeline = 1;
+    CommitInterrupted(repository, media_record);
+    run->Release();
+    return media_record;
+  };
+  const auto choose = [this](RequestedKind kind, Microseconds full_interval) {
+    std::vector<std::string> ids;
+    for (const ParentBackup& parent :
+         ChooseMediaParents(repository, ReadCatalog(repository), kind, full_interval, Now(),
+                            kTestSystemIdentifier, [] {})) {
+      EXPECT_TRUE(parent.is_interrupted);
+      ids.push_back(parent.record.backup_id);
+    }
+    return ids;
+  };
+  const BackupRecord first = interrupt();
+  EXPECT_EQ(first.kind, "full");
+  const Microseconds day = 24 * 3600 * kMicrosecondsPerSecond;
+  EXPECT_THAT(choose(RequestedKind::kAuto, day), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kAuto, 0), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kFull, day), testing::IsEmpty());
+
+  media_options_.parents = {{first, false}};
+  const BackupRecord second = interrupt();
+  EXPECT_EQ(second.kind, "incremental");
+  EXPECT_THAT(choose(RequestedKind::kAuto, day), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kAuto, 0),
+              testing::ElementsAre(second.backup_id, first.backup_id));
+}
+
+// The media outlive the run beside them, and are kept without it.
+TEST_F(MediaTest, AreKeptWhenTheRunBesideThemIsNot) {
+  Put("a", "content");
+  const auto media = NewMedia();
+  media->Copy();
+  options.backup_id = media_options_.backup_id;
+  options.is_beside_media = true;
+  Write("base/5/1", "something");
+  {
+    const auto run = NewRun();
+    run->CopyCluster(kTestStartLsn);
+  }
+  EXPECT_FALSE(media->is_released());
+  const auto kept = media->KeepInterrupted();
+  ASSERT_TRUE(kept);
+  Fill(*kept);
+  media_record.state = "interrupted";
+  EXPECT_EQ(Text(Read(ManifestKind::kMedia), "a"), "content");
 }
 
 TEST_F(MediaTest, LeavesNothingWhenItFails) {
