@@ -45,8 +45,7 @@ void Throttle::Judge(Microseconds now) {
 
 bool Throttle::GivesWay() {
   if (manners_ != Manners::kMakeRoom) return false;
-  const Phase phase = slot_->progress.phase;
-  const bool copies = phase == Phase::kCopying || phase == Phase::kCopyingMedia;
+  const bool copies = CopiesFiles(slot_->progress.phase);
   const Microseconds now = MonotonicNow();
   if (!copies) {
     copying_since_ = 0;
@@ -65,7 +64,7 @@ uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, Microseconds t
   }
   const bool gave_way = std::exchange(time_given_, time_given) != time_given;
   uint32_t slowed_by = 0;
-  if (slot_->progress.phase == Phase::kCopying) {
+  if (ReadsFiles(slot_->progress.phase)) {
     if (max_rate > 0) slowed_by |= kSlowedByMaxRate;
     if (window_rate > 0) slowed_by |= kSlowedByWindowEnd;
     if (gave_way) slowed_by |= kSlowedByBusyProcessors;

@@ -42,15 +42,13 @@ void WindowEndGuard::Look(const ScheduleSettings& settings) {
 uint64_t WindowEndGuard::RateOf(const Opening& window, Microseconds next_opens_at,
                                 Microseconds now) const {
   const Progress& progress = slot_->progress;
-  // Nothing is read yet, and when it is the next look may be a moment away.
-  if (progress.phase != Phase::kCopying) return kLeastPacedRate;
   const uint64_t total = progress.bytes_total;
   const uint64_t done = progress.bytes_done;
-  return PacedRate({.now = now,
-                    .opened_at = window.opens_at,
-                    .closes_at = window.closes_at,
-                    .next_opens_at = next_opens_at,
-                    .bytes_left = total > done ? total - done : 0});
+  return WindowRate(progress.phase, {.now = now,
+                                     .opened_at = window.opens_at,
+                                     .closes_at = window.closes_at,
+                                     .next_opens_at = next_opens_at,
+                                     .bytes_left = total > done ? total - done : 0});
 }
 
 }  // namespace backup_ext
