@@ -147,6 +147,8 @@ void BackupRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(g
 
 Microseconds BackupRun::time_given() const { return state_->environment.give_way.given(); }
 
+uint64_t BackupRun::bytes_read() const { return state_->environment.bytes_read; }
+
 void BackupRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);
 }

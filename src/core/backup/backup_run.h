@@ -136,6 +136,8 @@ class BackupRun {
   void SetGivesWay(bool gives_way);
   // How long they did, all together.
   [[nodiscard]] Microseconds time_given() const;
+  // Of files, so far: what needed no reading is not in it, as it is in the progress.
+  [[nodiscard]] uint64_t bytes_read() const;
   // The newest WAL position there is: a damaged page with a greater LSN is no page in flight. To be
   // called at every pause point; CopyCluster() begins with one. Any thread.
   void PublishWalPosition(uint64_t lsn);
