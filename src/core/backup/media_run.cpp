@@ -2,6 +2,8 @@
 // first, as that one does from an earlier backup.
 #include "backup/media_run.h"
 
+#include <atomic>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -40,6 +42,7 @@ struct MediaRun::State {
   [[nodiscard]] bool IsBelowReplaced(const std::string& path) const;
   void Take(Outcome outcome);
   [[nodiscard]] std::optional<ManifestEntry> CopyLinkAsFile(ManifestEntry entry);
+  [[nodiscard]] std::optional<ManifestEntry> CopyOnThread(SourceFile source);
   void Count(const ManifestEntry& entry);
   void CountDraft();
   void Warn(std::string warning);
@@ -85,9 +88,8 @@ MediaRun::State::State(const Repository& repository_of_run, uint64_t system_iden
   environment.packs = &packs;
   environment.rules = {options.untouched_margin, nullptr};
   environment.rate_limiter.SetBytesPerSecond(options.max_bytes_per_second);
-  const int workers = options.threads + 1;  // the last one is the main thread's
-  environment.workers.reserve(static_cast<size_t>(workers));
-  for (int thread = 0; thread < workers; ++thread) {
+  environment.workers.reserve(static_cast<size_t>(options.threads));
+  for (int thread = 0; thread < options.threads; ++thread) {
     environment.workers.push_back(
         {PackWriter(repository, &packs, options.backup_id,
                     kFirstMediaThread + static_cast<uint32_t>(thread), options.compression_level),
@@ -201,8 +203,7 @@ void MediaRun::State::Take(Outcome outcome) {
   manifest->Add(std::move(entry));
 }
 
-// The name by which the file was known first went away before it was opened. In the main thread:
-// this is rare.
+// The name by which the file was known first went away before it was opened.
 std::optional<ManifestEntry> MediaRun::State::CopyLinkAsFile(ManifestEntry entry) {
   for (const MediaRoots::Root& root : roots.roots()) {
     if (!entry.path.starts_with(root.name + "/")) continue;
@@ -213,13 +214,32 @@ std::optional<ManifestEntry> MediaRun::State::CopyLinkAsFile(ManifestEntry entry
     scanned.entry.kind = EntryKind::kFile;
     scanned.entry.link_target.clear();
     std::string warning;
-    const auto source = SourceFile::Open(environment, scanned, &warning);
+    auto source = SourceFile::Open(environment, scanned, &warning);
     if (!warning.empty()) WarnUnreadable(std::move(warning));
     if (!source) return std::nullopt;
-    auto copied = CopyWholeFile(&environment, &environment.workers.back(), *source);
-    return copied ? std::optional(std::move(copied->entry)) : std::nullopt;
+    return CopyOnThread(*std::move(source));
   }
   return std::nullopt;
+}
+
+// Waits for it, with pauses. Nothing when the run is to stop.
+std::optional<ManifestEntry> MediaRun::State::CopyOnThread(SourceFile source) {
+  struct Copying {
+    explicit Copying(SourceFile opened) : source(std::move(opened)) {}
+    SourceFile source;
+    std::optional<CopiedEntry> copied;
+    std::atomic<bool> is_done{false};
+  };
+  // A pause may throw while the thread is at work.
+  const auto copying = std::make_shared<Copying>(std::move(source));
+  loop->Post([this, copying](int thread) {
+    copying->copied = CopyWholeFile(&environment, &environment.workers[static_cast<size_t>(thread)],
+                                    copying->source);
+    copying->is_done = true;
+  });
+  while (!copying->is_done) loop->Wait();
+  if (!copying->copied) return std::nullopt;
+  return std::move(copying->copied->entry);
 }
 
 void MediaRun::State::Count(const ManifestEntry& entry) {
@@ -378,6 +398,8 @@ void MediaRun::Commit() {
 void MediaRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(gives_way); }
 
 Microseconds MediaRun::time_given() const { return state_->environment.give_way.given(); }
+
+uint64_t MediaRun::bytes_read() const { return state_->environment.bytes_read; }
 
 void MediaRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);

@@ -78,6 +78,8 @@ class MediaRun {
   void SetGivesWay(bool gives_way);
   // How long they did, all together.
   [[nodiscard]] Microseconds time_given() const;
+  // Of files, so far: what needed no reading is not in it, as it is in the progress.
+  [[nodiscard]] uint64_t bytes_read() const;
   // What could not be read, what changed while it was read, and what no backup holds; at most 1000.
   [[nodiscard]] const std::vector<std::string>& warnings() const;
 

@@ -205,6 +205,34 @@ TEST_F(MediaTest, FollowsNamesOfOneFile) {
   EXPECT_EQ(media.at("media/1/d").entry.link_target, "media/1/b");
 }
 
+// The first name of a large file goes before it is opened: to copy it by another one takes long,
+// and a cancel or a new rate is heard meanwhile.
+TEST_F(MediaTest, PausesWhileItCopiesAFileByItsSecondName) {
+  constexpr size_t kFirst = 1'000'000;
+  constexpr size_t kLarge = 4'000'000;
+  std::mt19937_64 random(13);
+  Put("0", AsText(RandomContent(&random, kFirst)));
+  Put("a", AsText(RandomContent(&random, kLarge)));
+  ASSERT_EQ(::link(Path("a").c_str(), Path("b").c_str()), 0);
+  media_options_.threads = 1;
+  media_options_.max_bytes_per_second = 2'000'000;
+  const auto run = NewMedia();
+  int pauses = 0;
+  server.on_pause = [&] {
+    // The only thread reads the first file.
+    if (server.pauses == 2) Remove("a");
+    if (progress.bytes_done <= kFirst || progress.bytes_done >= kFirst + kLarge) return;
+    ++pauses;
+    run->SetMaxRate(0);
+  };
+  run->Copy();
+  EXPECT_GT(pauses, 0);
+  server.on_pause = nullptr;
+  run->CopyAgain();
+  Fill(run->Finish());
+  EXPECT_EQ(Read(ManifestKind::kMedia).at("media/1/b").content.size(), kLarge);
+}
+
 TEST_F(MediaTest, FollowsNoLinkThatTakesTheirPlace) {
   Put("photos/1", "mine");
   MakeDirectory(directory / "secret");
