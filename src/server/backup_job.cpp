@@ -124,7 +124,14 @@ void DropLeftovers(const Repository& repository, WriterLock* lock, JobSlot& slot
       lock->Renew();
     });
   } catch (const Error& error) {
-    WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
+    // A cancel comes too late for the backup.
+    const bool is_cancel =
+        error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated;
+    const std::string text = fmt::format(
+        "backup_ext: removing what interrupted backups left ended early: {}", error.message());
+    const char* const message = text.c_str();
+    CallPostgresUninterrupted(
+        [&] { ereport(is_cancel ? LOG : WARNING, (errmsg_internal("%s", message))); });
   }
 }
 
@@ -270,6 +277,7 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   const Mirror mirror;
   const std::string location = RequireRepository(settings);
   RequireWalLevel();
+  RequireReplicationSlots();
   const ClusterFacts facts = ReadClusterFacts();
   CheckLocation(location, DirectoriesToBackUp());
   const Repository repository = OpenRepositoryOfBackup(location);
@@ -287,8 +295,9 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   });
   const BackupRecord record = NewRecord(job, facts);
 
-  BackupAccess access(facts, lock.get(), slot,
-                      IsUrgent(job) ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
+  BackupAccess access(
+      facts, lock.get(), slot,
+      IsUrgent(job) ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
   const std::unique_ptr<MediaRun> media =
       BeginMedia(job, repository, catalog, facts.system_identifier, &access, slot);
   if (media != nullptr) {
