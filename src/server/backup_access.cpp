@@ -23,17 +23,18 @@ void BackupAccess::PausePoint() {
 
 void BackupAccess::SetPace(const Settings& settings) {
   const bool gives_way = throttle_.GivesWay();
-  Microseconds time_given = 0;
+  RunEffort done;
   if (media_ != nullptr) {
     media_->SetGivesWay(gives_way);
-    time_given += media_->time_given();
+    done.time_given += media_->time_given();
+    done.bytes_read += media_->bytes_read();
   }
   if (run_ != nullptr) {
     run_->SetGivesWay(gives_way);
-    time_given += run_->time_given();
+    done.time_given += run_->time_given();
+    done.bytes_read += run_->bytes_read();
   }
-  const uint64_t limit =
-      throttle_.Limit(settings.max_bytes_per_second, window_end_.rate(), time_given);
+  const uint64_t limit = throttle_.Limit(settings.max_bytes_per_second, window_end_.rate(), done);
   if (media_ != nullptr) media_->SetMaxRate(limit);
   if (run_ != nullptr) run_->SetMaxRate(limit);
 }

@@ -87,15 +87,9 @@ void KeepInterrupted(BackupRun* run, MediaRun* media, const Repository& reposito
     if (!run->KeepInterrupted(record, lock)) return;
     if (media != nullptr) media->Release();
     RememberBackup(repository, record->backup_id);
-    const std::string text =
-        fmt::format("backup_ext: backup {} was interrupted: {} bytes are kept for the next one",
-                    record->backup_id, record->stored_bytes);
-    const char* const message = text.c_str();
-    CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+    LogInterruptedBackup(*record);
   } catch (const Error& error) {
-    WarnOf(
-        {fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
-                     record->backup_id, error.message())});
+    WarnNotKept(*record, error);
   }
 }
 
@@ -130,7 +124,14 @@ void DropLeftovers(const Repository& repository, WriterLock* lock, JobSlot& slot
       lock->Renew();
     });
   } catch (const Error& error) {
-    WarnOf({fmt::format("could not remove what interrupted backups left: {}", error.message())});
+    // A cancel comes too late for the backup.
+    const bool is_cancel =
+        error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated;
+    const std::string text = fmt::format(
+        "backup_ext: removing what interrupted backups left ended early: {}", error.message());
+    const char* const message = text.c_str();
+    CallPostgresUninterrupted(
+        [&] { ereport(is_cancel ? LOG : WARNING, (errmsg_internal("%s", message))); });
   }
 }
 
@@ -200,42 +201,14 @@ void CopyAll(const StartedBackup& started, const ClusterFacts& facts, BackupRun*
   }
 }
 
-}  // namespace
+// Somebody waits for a restore, and for its safety backup before it.
+bool IsUrgent(const BackupJob& job) { return job.trigger == "safety"; }
 
-void RunBackup(const BackupJob& job, JobSlot* slot) {
+// From the begin of backup mode to the end of all: the media have been looked at once.
+void BackUpCluster(const BackupJob& job, const ClusterFacts& facts, const Repository& repository,
+                   const Catalog& catalog, WriterLock* lock, BackupAccess* access, MediaRun* media,
+                   BackupRecord record, JobSlot* slot) {
   const Settings settings = CurrentSettings();
-  LogBackupStart(job, settings);
-  const Mirror mirror;
-  const std::string location = RequireRepository(settings);
-  RequireWalLevel();
-  const ClusterFacts facts = ReadClusterFacts();
-  CheckLocation(location, DirectoriesToBackUp());
-  const Repository repository = OpenRepositoryOfBackup(location);
-  const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
-  const Catalog catalog = ReadCatalog(repository);
-  CheckNoOtherServer(repository, catalog);
-  ThrowIfTakenMeanwhile(job, catalog, slot);
-  SweepUnreferenced(repository, [&] {
-    PausePoint(*slot);
-    lock->Renew();
-  });
-  CheckTablespacesAreThere(facts, [slot] {
-    PausePoint(*slot);
-    pg_usleep(kPauseMs * 1000L);
-  });
-  BackupRecord record = NewRecord(job, facts);
-
-  // Somebody waits for a restore, and for its safety backup before it.
-  const bool is_urgent = job.trigger == "safety";
-  BackupAccess access(facts, lock.get(), slot,
-                      is_urgent ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
-  const std::unique_ptr<MediaRun> media =
-      BeginMedia(job, repository, catalog, facts.system_identifier, &access, slot);
-  if (media != nullptr) {
-    access.Attach(media.get());
-    CopyMedia(media.get(), repository, *lock, record);
-  }
-
   // Cancelled before this process had taken its slot: no signal was sent then.
   ThrowIfJobMustEnd(*slot);
   slot->progress.Enter(Phase::kWaitingForCheckpoint);
@@ -260,39 +233,88 @@ void RunBackup(const BackupJob& job, JobSlot* slot) {
   BackupRun run(repository, facts,
                 {.backup_id = job.backup_id,
                  .threads = WorkerThreads(settings),
-                 .priority = is_urgent ? ThreadPriority::kNormal : ThreadPriority::kLow,
+                 .priority = IsUrgent(job) ? ThreadPriority::kNormal : ThreadPriority::kLow,
                  .compression_level = settings.compression_level,
                  .max_bytes_per_second = settings.max_bytes_per_second,
                  .begun_at = record.started_at,
                  .parents = chosen.parents,
                  .audited = chosen.audited,
                  .changes = changes ? &*changes : nullptr,
-                 .untouched_margin = BelievedMargin(chosen)},
-                &access, &slot->progress);
-  access.Attach(&run, &wal);
+                 .untouched_margin = BelievedMargin(chosen),
+                 .is_beside_media = media != nullptr},
+                access, &slot->progress);
+  access->Attach(&run, &wal);
   try {
-    CopyAll(started, facts, &run, &access, &wal, &mode, media.get(), &record, slot);
+    CopyAll(started, facts, &run, access, &wal, &mode, media, &record, slot);
     // Before the commit: what is known must not be lost when the server goes down now.
     ReportAudit(repository, chosen, run, slot);
     run.Finish(&record, *lock);
   } catch (const Error& error) {
     ReportAudit(repository, chosen, run, slot);
     if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
-      KeepInterrupted(&run, media.get(), repository, *lock, facts.in_recovery, &record);
+      KeepInterrupted(&run, media, repository, *lock, facts.in_recovery, &record);
     }
     throw;
   }
   if (media != nullptr) media->Commit();
   RememberBackup(repository, record.backup_id);
-  DropLeftovers(repository, lock.get(), *slot);
+  DropLeftovers(repository, lock, *slot);
   WarnOf(run.warnings());
   if (media != nullptr) WarnOf(media->warnings());
   ReportDamage(run.damaged_pages(), record, slot);
   if (slot->warning[0] == '\0') ShowToCaller(DescribeUnreadable(record.media), slot);
   LogBackupEnd(record);
   KeepFigures(record, slot);
-  ExpireAfterBackup(repository, lock.get(), record, slot);
+  ExpireAfterBackup(repository, lock, record, slot);
   slot->progress.Enter(Phase::kFinished);
+}
+
+}  // namespace
+
+void RunBackup(const BackupJob& job, JobSlot* slot) {
+  const Settings settings = CurrentSettings();
+  LogBackupStart(job, settings);
+  const Mirror mirror;
+  const std::string location = RequireRepository(settings);
+  RequireWalLevel();
+  RequireReplicationSlots();
+  const ClusterFacts facts = ReadClusterFacts();
+  CheckLocation(location, DirectoriesToBackUp());
+  const Repository repository = OpenRepositoryOfBackup(location);
+  const std::unique_ptr<WriterLock> lock = LockRepository(job, repository, slot);
+  const Catalog catalog = ReadCatalog(repository);
+  CheckNoOtherServer(repository, catalog);
+  ThrowIfTakenMeanwhile(job, catalog, slot);
+  SweepUnreferenced(repository, [&] {
+    PausePoint(*slot);
+    lock->Renew();
+  });
+  CheckTablespacesAreThere(facts, [slot] {
+    PausePoint(*slot);
+    pg_usleep(kPauseMs * 1000L);
+  });
+  const BackupRecord record = NewRecord(job, facts);
+
+  BackupAccess access(
+      facts, lock.get(), slot,
+      IsUrgent(job) ? Throttle::Manners::kMaxRateOnly : Throttle::Manners::kMakeRoom);
+  const std::unique_ptr<MediaRun> media =
+      BeginMedia(job, repository, catalog, facts.system_identifier, &access, slot);
+  if (media != nullptr) {
+    access.Attach(media.get());
+    CopyMedia(media.get(), repository, *lock, record);
+  }
+
+  try {
+    BackUpCluster(job, facts, repository, catalog, lock.get(), &access, media.get(), record, slot);
+  } catch (const Error& error) {
+    access.Attach(nullptr, nullptr);
+    // A full disk needs the space more than the next backup needs what took it.
+    if (media != nullptr && !media->is_released() && error.code() != ErrorCode::kNoSpace) {
+      KeepMedia(media.get(), repository, *lock, record);
+    }
+    throw;
+  }
 }
 
 }  // namespace backup_ext

@@ -76,6 +76,19 @@ void LogBackupEnd(const BackupRecord& record) {
           static_cast<double>(record.finished_at - record.started_at) / kMicrosecondsPerSecond));
 }
 
+void LogInterruptedBackup(const BackupRecord& record) {
+  const std::string text =
+      fmt::format("backup_ext: backup {} was interrupted: {} bytes are kept for the next one",
+                  record.backup_id, record.stored_bytes);
+  const char* const message = text.c_str();
+  CallPostgresUninterrupted([&] { ereport(LOG, (errmsg_internal("%s", message))); });
+}
+
+void WarnNotKept(const BackupRecord& record, const Error& error) {
+  WarnOf({fmt::format("could not keep what backup {} had stored, the next one stores it again: {}",
+                      record.backup_id, error.message())});
+}
+
 void KeepFigures(const BackupRecord& record, JobSlot* slot) {
   if (slot->request.kind != JobKind::kBackup) return;
   snprintf(slot->figures.kind, sizeof(slot->figures.kind), "%s", record.kind.c_str());

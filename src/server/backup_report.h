@@ -6,6 +6,7 @@
 
 #include "backup/backup_run.h"
 #include "backup/choose_parents.h"
+#include "base/error.h"
 #include "format/record.h"
 #include "store/repository.h"
 
@@ -26,6 +27,10 @@ void ReportAudit(const Repository& repository, const ChosenParents& chosen, cons
 
 void LogBackupStart(const BackupJob& job, const Settings& settings);
 void LogBackupEnd(const BackupRecord& record);
+// What it had stored is kept.
+void LogInterruptedBackup(const BackupRecord& record);
+// It is not, as a WARNING.
+void WarnNotKept(const BackupRecord& record, const Error& error);
 // For who is told of the job's end. The safety backup of a restore is not what that job is about.
 void KeepFigures(const BackupRecord& record, JobSlot* slot);
 

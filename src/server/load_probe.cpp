@@ -10,11 +10,9 @@ namespace {
 
 constexpr uint32 kClassMask = 0xFF000000U;
 constexpr int kEnoughLooks = 2;
-// Over less, a number of commits says little.
-constexpr int64_t kShortestLook = 5 * USECS_PER_SEC;
 // A look counts for a thirtieth: ten minutes of looks every 20 seconds.
 constexpr double kNewestPart = 1.0 / 30;
-constexpr int64_t kUsualFor = 15 * 60 * USECS_PER_SEC;
+constexpr Microseconds kUsualFor = 15 * 60 * kMicrosecondsPerSecond;
 
 // Not the idle ones, nor those that sleep or wait for a job of ours.
 bool IsActive(const PGPROC& process) {
@@ -58,7 +56,7 @@ uint64_t NextTransaction() { return U64FromFullTransactionId(ReadNextFullTransac
 
 void LoadProbe::Look() {
   if (looks_ == 0 && first_at_ == 0) {
-    first_at_ = GetCurrentTimestamp();
+    first_at_ = MonotonicNow();
     first_transaction_ = NextTransaction();
   }
   looks_++;
@@ -68,9 +66,9 @@ void LoadProbe::Look() {
 
 Load LoadProbe::Take() {
   Load load;
-  const TimestampTz now = GetCurrentTimestamp();
+  const Microseconds now = MonotonicNow();
   const uint64_t transaction = NextTransaction();
-  const double seconds = static_cast<double>(now - first_at_) / USECS_PER_SEC;
+  const double seconds = static_cast<double>(now - first_at_) / kMicrosecondsPerSecond;
   if (looks_ > 0)
     load.active_backends = static_cast<double>(active_backends_) / static_cast<double>(looks_);
   if (first_at_ != 0 && seconds > 0) {
@@ -84,16 +82,15 @@ Load LoadProbe::Take() {
   return load;
 }
 
-void RememberUsualLoad() {
+void RememberUsualLoad(bool backup_runs) {
   static LoadProbe probe;
-  static TimestampTz last = 0;
-  const TimestampTz time = GetCurrentTimestamp();
-  if (last != 0 && time - last < kShortestLook) return;
+  static UsualLooks looks;
+  const Microseconds time = MonotonicNow();
+  const UsualLooks::Look look = looks.Next(time, backup_runs);
+  if (look == UsualLooks::Look::kNone) return;
   probe.Look();
   const Load now = probe.Take();
-  const bool is_first = last == 0;
-  last = time;
-  if (is_first) return;
+  if (look == UsualLooks::Look::kBegins) return;
   UsualLoadState* const usual = &GetSharedState()->usual_load;
   LWLockAcquire(GetSharedState()->lock, LW_EXCLUSIVE);
   const double part =
@@ -112,7 +109,7 @@ bool UsualLoad(Load* load) {
   LWLockAcquire(shared->lock, LW_SHARED);
   const UsualLoadState usual = shared->usual_load;
   LWLockRelease(shared->lock);
-  if (usual.looks < kEnoughLooks || GetCurrentTimestamp() - usual.at > kUsualFor) return false;
+  if (usual.looks < kEnoughLooks || MonotonicNow() - usual.at > kUsualFor) return false;
   load->active_backends = usual.active_backends;
   load->commits_per_second = usual.commits_per_second;
   load->replication_lag_bytes = static_cast<uint64_t>(usual.replication_lag_bytes);

@@ -22,12 +22,12 @@ class LoadProbe {
   int64_t active_backends_ = 0;
   uint64_t replication_lag_bytes_ = 0;
   uint64_t first_transaction_ = 0;
-  TimestampTz first_at_ = 0;
+  Microseconds first_at_ = 0;  // monotonic
 };
 
-// The launcher's, at each look while no backup runs: what the server usually has to do. Counts the
-// last ten minutes or so.
-void RememberUsualLoad();
+// The launcher's, at each look: what the server usually has to do. Counts the last ten minutes or
+// so in which no backup ran.
+void RememberUsualLoad(bool backup_runs);
 // False when the launcher has not looked often enough, or not for a long time.
 [[nodiscard]] bool UsualLoad(Load* load);
 

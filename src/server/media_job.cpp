@@ -11,9 +11,11 @@
 #include "backup/media_directories.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "format/names.h"
 #include "policy/duration.h"
 
 #include "backup_parents.h"
+#include "backup_report.h"
 #include "cluster_state.h"
 #include "guard.h"
 #include "jobs.h"
@@ -62,20 +64,6 @@ void TellEstimate(const MediaEstimate& estimate, size_t directories, double byte
                          estimate.changed_files, FormatDuration(seconds * kMicrosecondsPerSecond)));
 }
 
-// There is nothing of the database: such a record serves the media of the next backup alone.
-void KeepMedia(MediaRun* media, const Repository& repository, const WriterLock& lock,
-               BackupRecord* record) {
-  const auto kept = media->KeepInterrupted();
-  if (!kept) return;
-  AddMedia(*kept, record);
-  record->state = "interrupted";
-  record->finished_at = Now();
-  lock.Check();
-  CommitInterrupted(repository, *record);
-  media->Release();
-  RememberBackup(repository, record->backup_id);
-}
-
 }  // namespace
 
 void TellCaller(JobSlot* slot, const std::string& text) {
@@ -120,17 +108,35 @@ std::unique_ptr<MediaRun> BeginMedia(const BackupJob& job, const Repository& rep
 }
 
 void CopyMedia(MediaRun* media, const Repository& repository, const WriterLock& lock,
-               BackupRecord record) {
+               const BackupRecord& record) {
   try {
     media->Copy();
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kCanceled && error.code() != ErrorCode::kTerminated) throw;
-    try {
-      KeepMedia(media, repository, lock, &record);
-    } catch (const Error&) {
-      // Then the next one stores it again.
+    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
+      KeepMedia(media, repository, lock, record);
     }
     throw;
+  }
+}
+
+void KeepMedia(MediaRun* media, const Repository& repository, const WriterLock& lock,
+               BackupRecord record) {
+  try {
+    const auto kept = media->KeepInterrupted();
+    if (!kept) return;
+    AddMedia(*kept, &record);
+    record.kind = kept->is_full ? "full" : "incremental";
+    record.state = "interrupted";
+    record.finished_at = Now();
+    lock.Check();
+    // A commit that reported an error may have come through.
+    repository.store().Delete(RecordName(record.backup_id));
+    CommitInterrupted(repository, record);
+    media->Release();
+    RememberBackup(repository, record.backup_id);
+    LogInterruptedBackup(record);
+  } catch (const Error& error) {
+    WarnNotKept(record, error);
   }
 }
 

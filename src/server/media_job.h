@@ -28,6 +28,12 @@ void TellCaller(JobSlot* slot, const std::string& text);
 // The first look. When it is cancelled, what was stored is kept for the next backup; `record` is
 // that of this one, as far as it is known.
 void CopyMedia(MediaRun* media, const Repository& repository, const WriterLock& lock,
+               const BackupRecord& record);
+
+// For a backup that fails after the first look: keeps what it stored, as far as it is worth it,
+// with a record that serves the media of the next backup alone. A failure is a WARNING. `record` as
+// above.
+void KeepMedia(MediaRun* media, const Repository& repository, const WriterLock& lock,
                BackupRecord record);
 
 }  // namespace backup_ext

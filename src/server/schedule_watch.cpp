@@ -144,7 +144,7 @@ ScheduleState ViewSchedule(ScheduleMemory* memory) {
   state.window_open = calendar.open_until.has_value();
   state.window_opened_at = calendar.last.opens_at;
   ViewShared(&state);
-  if (!state.backup_running) CallPostgres([] { RememberUsualLoad(); });
+  CallPostgres([&] { RememberUsualLoad(state.backup_running); });
   MarkBackupsOfAnotherClock(state, memory);
   if (NeedsLastSuccess(state)) state.last_success = LastSuccess(state, memory);
   PublishNextRun(state, calendar);

@@ -129,7 +129,7 @@ struct EventQueue {
 // What the server has to do while no backup runs: means of the launcher's looks.
 struct UsualLoadState {
   int64 looks;
-  TimestampTz at;
+  int64 at;  // by MonotonicNow()
   double active_backends;
   double commits_per_second;
   double replication_lag_bytes;

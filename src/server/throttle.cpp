@@ -22,31 +22,27 @@ constexpr double kCrowdedShare = 0.3;
 
 // What it was before the backup, as the launcher saw it. Where that is not known, what it is at the
 // beginning.
-void Throttle::Judge(Microseconds now) {
+void Throttle::Judge(Microseconds now, uint64_t bytes_read) {
   Load load;
   CallPostgresUninterrupted([&] {
     load = probe_.Take();
     if (!has_before_) has_before_ = UsualLoad(&before_);
   });
-  const uint64_t bytes = slot_->progress.bytes_done;
   if (judged_at_ != 0 && !has_before_) {
     before_ = load;
     has_before_ = true;
   }
-  if (judged_at_ != 0) {
-    const double seconds = static_cast<double>(now - judged_at_) / kMicrosecondsPerSecond;
-    signs_ = CompareLoad(before_, load);
-    pace_limit_ = pace_.Adjust(
-        signs_.any(), static_cast<uint64_t>(static_cast<double>(bytes - judged_bytes_) / seconds));
-  }
+  if (judged_at_ != 0) signs_ = CompareLoad(before_, load);
+  pace_limit_ = pace_.Look({.now = now,
+                            .copies = CopiesFiles(slot_->progress.phase),
+                            .crowded = signs_.any(),
+                            .bytes_read = bytes_read});
   judged_at_ = now;
-  judged_bytes_ = bytes;
 }
 
 bool Throttle::GivesWay() {
   if (manners_ != Manners::kMakeRoom) return false;
-  const Phase phase = slot_->progress.phase;
-  const bool copies = phase == Phase::kCopying || phase == Phase::kCopyingMedia;
+  const bool copies = CopiesFiles(slot_->progress.phase);
   const Microseconds now = MonotonicNow();
   if (!copies) {
     copying_since_ = 0;
@@ -57,15 +53,15 @@ bool Throttle::GivesWay() {
   return copies && is_crowded_ && now - copying_since_ >= kLongCopy;
 }
 
-uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, Microseconds time_given) {
+uint64_t Throttle::Limit(uint64_t max_rate, uint64_t window_rate, const RunEffort& done) {
   if (manners_ == Manners::kMakeRoom) {
     CallPostgresUninterrupted([this] { probe_.Look(); });
     const Microseconds now = MonotonicNow();
-    if (now - judged_at_ >= kJudgeEvery) Judge(now);
+    if (now - judged_at_ >= kJudgeEvery) Judge(now, done.bytes_read);
   }
-  const bool gave_way = std::exchange(time_given_, time_given) != time_given;
+  const bool gave_way = std::exchange(time_given_, done.time_given) != done.time_given;
   uint32_t slowed_by = 0;
-  if (slot_->progress.phase == Phase::kCopying) {
+  if (ReadsFiles(slot_->progress.phase)) {
     if (max_rate > 0) slowed_by |= kSlowedByMaxRate;
     if (window_rate > 0) slowed_by |= kSlowedByWindowEnd;
     if (gave_way) slowed_by |= kSlowedByBusyProcessors;

@@ -11,6 +11,12 @@
 
 namespace backup_ext {
 
+// What a backup's threads did so far.
+struct RunEffort {
+  Microseconds time_given = 0;  // they slept for others
+  uint64_t bytes_read = 0;
+};
+
 class Throttle {
  public:
   enum class Manners { kMakeRoom, kMaxRateOnly };
@@ -20,11 +26,11 @@ class Throttle {
 
   // Whether the run's threads sleep for others that wait for a processor. At each pause point.
   [[nodiscard]] bool GivesWay();
-  // Bytes a second, 0: unlimited. At each pause point. `time_given`: how long they slept so far.
-  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate, Microseconds time_given);
+  // Bytes a second, 0: unlimited. At each pause point.
+  [[nodiscard]] uint64_t Limit(uint64_t max_rate, uint64_t window_rate, const RunEffort& done);
 
  private:
-  void Judge(Microseconds now);
+  void Judge(Microseconds now, uint64_t bytes_read);
 
   JobSlot* slot_;
   Manners manners_;
@@ -36,7 +42,6 @@ class Throttle {
   uint32_t last_signs_ = 0;  // the last ones that there were, as bits of SlowedBy
   uint64_t pace_limit_ = 0;
   Microseconds judged_at_ = 0;  // monotonic; 0: not yet
-  uint64_t judged_bytes_ = 0;
   OthersShare others_;
   bool is_crowded_ = false;
   Microseconds copying_since_ = 0;  // monotonic; 0: it does not copy

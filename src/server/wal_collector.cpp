@@ -88,13 +88,15 @@ std::vector<TimelinePart> TimelineParts(uint32_t timeline, const std::string& da
 
 }  // namespace
 
+void RequireReplicationSlots() {
+  if (max_replication_slots > 0) return;
+  throw Error(ErrorCode::kNotInPrerequisiteState,
+              "cannot take a backup while max_replication_slots is 0",
+              "A temporary slot keeps the WAL of the backup until it is stored.",
+              "Set max_replication_slots to 1 or more and restart the server.");
+}
+
 void HoldWal() {
-  if (max_replication_slots == 0) {
-    throw Error(ErrorCode::kNotInPrerequisiteState,
-                "cannot take a backup while max_replication_slots is 0",
-                "A temporary slot keeps the WAL of the backup until it is stored.",
-                "Set max_replication_slots to 1 or more and restart the server.");
-  }
   const int pid = getpid();
   CallPostgres([&] {
     char name[NAMEDATALEN];

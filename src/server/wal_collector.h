@@ -16,6 +16,9 @@
 
 namespace backup_ext {
 
+// Throws Error(kNotInPrerequisiteState) where the server can have no slot.
+void RequireReplicationSlots();
+
 // Creates and reserves the temporary slot; before backup mode begins. It goes with the process, or
 // with WalCollector::Release(). Throws PostgresError when no slot is free.
 void HoldWal();

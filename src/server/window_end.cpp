@@ -12,11 +12,6 @@ namespace {
 
 constexpr Microseconds kLookPause = kMicrosecondsPerSecond / 5;
 
-bool IsCopying(Phase phase) {
-  return phase == Phase::kWaitingForCheckpoint || phase == Phase::kEstimating ||
-         phase == Phase::kCopying;
-}
-
 }  // namespace
 
 WindowEndGuard::WindowEndGuard(JobSlot* slot)
@@ -36,7 +31,7 @@ void WindowEndGuard::Look(const ScheduleSettings& settings) {
     rate_ = RateOf(window, ViewOwnCalendar(settings, window.closes_at).next_opens_at, now);
     return;
   }
-  if (now < window.closes_at || !IsCopying(slot_->progress.phase)) return;
+  if (now < window.closes_at || !EndsWithWindow(slot_->progress.phase)) return;
   slot_->ended_with_window = true;
   throw Error(ErrorCode::kCanceled, "canceling backup because its window has closed",
               "backup_ext.window_end is cancel.",
@@ -47,15 +42,13 @@ void WindowEndGuard::Look(const ScheduleSettings& settings) {
 uint64_t WindowEndGuard::RateOf(const Opening& window, Microseconds next_opens_at,
                                 Microseconds now) const {
   const Progress& progress = slot_->progress;
-  // Nothing is read yet, and when it is the next look may be a moment away.
-  if (progress.phase != Phase::kCopying) return kLeastPacedRate;
   const uint64_t total = progress.bytes_total;
   const uint64_t done = progress.bytes_done;
-  return PacedRate({.now = now,
-                    .opened_at = window.opens_at,
-                    .closes_at = window.closes_at,
-                    .next_opens_at = next_opens_at,
-                    .bytes_left = total > done ? total - done : 0});
+  return WindowRate(progress.phase, {.now = now,
+                                     .opened_at = window.opens_at,
+                                     .closes_at = window.closes_at,
+                                     .next_opens_at = next_opens_at,
+                                     .bytes_left = total > done ? total - done : 0});
 }
 
 }  // namespace backup_ext

@@ -68,6 +68,7 @@ BackupRun::State::State(const Repository& repository_of_run, ClusterFacts facts,
                options.compression_level),
       wal(&environment, &loop),
       loop(options.threads, options.priority, server) {
+  if (options.is_beside_media) stored.Release();
   environment.facts = std::move(facts);
   environment.progress = progress;
   environment.begun_at = options.begun_at;
@@ -145,6 +146,8 @@ void BackupRun::DrainWal() {
 void BackupRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(gives_way); }
 
 Microseconds BackupRun::time_given() const { return state_->environment.give_way.given(); }
+
+uint64_t BackupRun::bytes_read() const { return state_->environment.bytes_read; }
 
 void BackupRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);

@@ -72,6 +72,8 @@ struct BackupOptions {
   Microseconds untouched_margin = kUntouchedMargin;
   // An interrupted run is kept as a parent when it stored this much at least.
   uint64_t keep_interrupted_from_bytes = 64ULL * 1024 * 1024;
+  // A MediaRun of the same backup outlives the run, and removes what no record names.
+  bool is_beside_media = false;
 };
 
 // What only the server can do. Called on the run's main thread.
@@ -134,6 +136,8 @@ class BackupRun {
   void SetGivesWay(bool gives_way);
   // How long they did, all together.
   [[nodiscard]] Microseconds time_given() const;
+  // Of files, so far: what needed no reading is not in it, as it is in the progress.
+  [[nodiscard]] uint64_t bytes_read() const;
   // The newest WAL position there is: a damaged page with a greater LSN is no page in flight. To be
   // called at every pause point; CopyCluster() begins with one. Any thread.
   void PublishWalPosition(uint64_t lsn);

@@ -73,15 +73,22 @@ class Chooser {
   std::vector<ParentBackup> ChooseMedia(uint64_t system_identifier) const {
     std::vector<ParentBackup> parents;
     if (request_.kind == RequestedKind::kFull) return parents;
-    if (request_.kind == RequestedKind::kAuto &&
-        IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
-      return parents;
-    }
     const auto is_usable = [&](const BackupRecord& record) {
       return HasMedia(record) && record.system_identifier == system_identifier &&
              !IsFoundDamaged(ReadNotes(repository_, record.backup_id)) &&
              MissingOf(record, ManifestKind::kMedia).empty();
     };
+    if (request_.kind == RequestedKind::kAuto &&
+        IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
+      // As in Full().
+      for (const BackupRecord& record : interrupted_) {
+        const bool is_newer = record.started_at > NewestFull();
+        if (is_newer && record.kind == "full" && is_usable(record)) {
+          parents.push_back({record, true});
+        }
+      }
+      return parents;
+    }
     const auto complete = std::ranges::find_if(catalog_.backups, is_usable);
     for (const BackupRecord& record : interrupted_) {
       const bool is_newer =

@@ -44,11 +44,13 @@ struct CopyEnvironment {
   std::atomic<bool> stop{false};          // tasks return early and finish nothing
   RateLimiter rate_limiter;
   GiveWay give_way;
+  std::atomic<uint64_t> bytes_read{0};
   std::function<bool()> should_stop = [this] { return stop.load(); };
   // Before each read of so much.
   void AwaitTurn(uint64_t bytes) {
     give_way.Pause(should_stop);
     rate_limiter.Acquire(bytes, should_stop);
+    bytes_read += bytes;
   }
   std::vector<Worker> workers;  // by the pool's thread number; the last is the WAL copier's
 };

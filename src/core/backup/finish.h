@@ -36,6 +36,7 @@ class StoredObjects {
   void Commit(const BackupRecord& record);
   // Somebody else answers for them from here on.
   void Release() { committed_ = true; }
+  [[nodiscard]] bool is_released() const { return committed_; }
   // Writes the other kind of record: the next run may use it.
   void CommitInterrupted(const BackupRecord& record);
 

@@ -2,6 +2,8 @@
 // first, as that one does from an earlier backup.
 #include "backup/media_run.h"
 
+#include <atomic>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -32,6 +34,7 @@ struct MediaRun::State {
 
   void Begin(const std::string& object_name);
   void End(MediaScan* scan);
+  [[nodiscard]] bool HasCompleteParent() const;
   [[nodiscard]] ManifestHeader Header() const;
   void Dispatch(ScannedEntry scanned, std::optional<ParentFile> parent);
   void LookAgain(MediaScan* scan, ParentStream* draft);
@@ -39,6 +42,7 @@ struct MediaRun::State {
   [[nodiscard]] bool IsBelowReplaced(const std::string& path) const;
   void Take(Outcome outcome);
   [[nodiscard]] std::optional<ManifestEntry> CopyLinkAsFile(ManifestEntry entry);
+  [[nodiscard]] std::optional<ManifestEntry> CopyOnThread(SourceFile source);
   void Count(const ManifestEntry& entry);
   void CountDraft();
   void Warn(std::string warning);
@@ -84,9 +88,8 @@ MediaRun::State::State(const Repository& repository_of_run, uint64_t system_iden
   environment.packs = &packs;
   environment.rules = {options.untouched_margin, nullptr};
   environment.rate_limiter.SetBytesPerSecond(options.max_bytes_per_second);
-  const int workers = options.threads + 1;  // the last one is the main thread's
-  environment.workers.reserve(static_cast<size_t>(workers));
-  for (int thread = 0; thread < workers; ++thread) {
+  environment.workers.reserve(static_cast<size_t>(options.threads));
+  for (int thread = 0; thread < options.threads; ++thread) {
     environment.workers.push_back(
         {PackWriter(repository, &packs, options.backup_id,
                     kFirstMediaThread + static_cast<uint32_t>(thread), options.compression_level),
@@ -94,10 +97,13 @@ MediaRun::State::State(const Repository& repository_of_run, uint64_t system_iden
   }
 }
 
+bool MediaRun::State::HasCompleteParent() const {
+  return !options.parents.empty() && !options.parents.back().is_interrupted;
+}
+
 ManifestHeader MediaRun::State::Header() const {
-  const bool has_parent = !options.parents.empty() && !options.parents.back().is_interrupted;
   return {kManifestVersion, system_identifier, options.backup_id,
-          has_parent ? options.parents.back().record.backup_id : std::string(),
+          HasCompleteParent() ? options.parents.back().record.backup_id : std::string(),
           environment.facts.block_bytes};
 }
 
@@ -197,8 +203,7 @@ void MediaRun::State::Take(Outcome outcome) {
   manifest->Add(std::move(entry));
 }
 
-// The name by which the file was known first went away before it was opened. In the main thread:
-// this is rare.
+// The name by which the file was known first went away before it was opened.
 std::optional<ManifestEntry> MediaRun::State::CopyLinkAsFile(ManifestEntry entry) {
   for (const MediaRoots::Root& root : roots.roots()) {
     if (!entry.path.starts_with(root.name + "/")) continue;
@@ -209,13 +214,32 @@ std::optional<ManifestEntry> MediaRun::State::CopyLinkAsFile(ManifestEntry entry
     scanned.entry.kind = EntryKind::kFile;
     scanned.entry.link_target.clear();
     std::string warning;
-    const auto source = SourceFile::Open(environment, scanned, &warning);
+    auto source = SourceFile::Open(environment, scanned, &warning);
     if (!warning.empty()) WarnUnreadable(std::move(warning));
     if (!source) return std::nullopt;
-    auto copied = CopyWholeFile(&environment, &environment.workers.back(), *source);
-    return copied ? std::optional(std::move(copied->entry)) : std::nullopt;
+    return CopyOnThread(*std::move(source));
   }
   return std::nullopt;
+}
+
+// Waits for it, with pauses. Nothing when the run is to stop.
+std::optional<ManifestEntry> MediaRun::State::CopyOnThread(SourceFile source) {
+  struct Copying {
+    explicit Copying(SourceFile opened) : source(std::move(opened)) {}
+    SourceFile source;
+    std::optional<CopiedEntry> copied;
+    std::atomic<bool> is_done{false};
+  };
+  // A pause may throw while the thread is at work.
+  const auto copying = std::make_shared<Copying>(std::move(source));
+  loop->Post([this, copying](int thread) {
+    copying->copied = CopyWholeFile(&environment, &environment.workers[static_cast<size_t>(thread)],
+                                    copying->source);
+    copying->is_done = true;
+  });
+  while (!copying->is_done) loop->Wait();
+  if (!copying->copied) return std::nullopt;
+  return std::move(copying->copied->entry);
 }
 
 void MediaRun::State::Count(const ManifestEntry& entry) {
@@ -255,6 +279,7 @@ StoredMedia MediaRun::State::Stored(const StoredManifest& stored_manifest) const
   media.record = record;
   media.record.manifest_bytes = stored_manifest.size_bytes;
   media.record.manifest_digest = HexEncode(stored_manifest.digest);
+  media.is_full = !HasCompleteParent();
   media.packs = packs.Used();
   media.stored_bytes = stored_manifest.size_bytes + packs.WrittenBytes();
   return media;
@@ -359,6 +384,8 @@ std::optional<StoredMedia> MediaRun::KeepInterrupted() {
 
 void MediaRun::Release() { state_->stored.Release(); }
 
+bool MediaRun::is_released() const { return state_->stored.is_released(); }
+
 void MediaRun::Commit() {
   Release();
   try {
@@ -371,6 +398,8 @@ void MediaRun::Commit() {
 void MediaRun::SetGivesWay(bool gives_way) { state_->environment.give_way.Set(gives_way); }
 
 Microseconds MediaRun::time_given() const { return state_->environment.give_way.given(); }
+
+uint64_t MediaRun::bytes_read() const { return state_->environment.bytes_read; }
 
 void MediaRun::SetMaxRate(uint64_t bytes_per_second) {
   state_->environment.rate_limiter.SetBytesPerSecond(bytes_per_second);

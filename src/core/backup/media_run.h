@@ -63,12 +63,14 @@ class MediaRun {
   // Makes all of it durable, but for the record.
   [[nodiscard]] StoredMedia Finish();
   // Instead of Finish(), for a run that was cancelled: the same of what was stored whole, for the
-  // next one. Nothing when it is too little.
+  // next one. Nothing when it is too little. May be called again.
   [[nodiscard]] std::optional<StoredMedia> KeepInterrupted();
   // The objects belong to an interrupted backup.
   void Release();
   // They belong to a backup: what was needed on the way goes.
   void Commit();
+  // One of the two was called.
+  [[nodiscard]] bool is_released() const;
 
   // Any thread.
   void SetMaxRate(uint64_t bytes_per_second);
@@ -76,6 +78,8 @@ class MediaRun {
   void SetGivesWay(bool gives_way);
   // How long they did, all together.
   [[nodiscard]] Microseconds time_given() const;
+  // Of files, so far: what needed no reading is not in it, as it is in the progress.
+  [[nodiscard]] uint64_t bytes_read() const;
   // What could not be read, what changed while it was read, and what no backup holds; at most 1000.
   [[nodiscard]] const std::vector<std::string>& warnings() const;
 

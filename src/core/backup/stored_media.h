@@ -10,6 +10,7 @@ namespace backup_ext {
 
 struct StoredMedia {
   MediaRecord record;
+  bool is_full = false;  // refers to no complete backup
   std::vector<PackUse> packs;
   uint64_t stored_bytes = 0;
 };

@@ -17,8 +17,6 @@ namespace {
 
 // Less often nobody notices, more often it costs too much.
 constexpr Microseconds kLookEvery = 1000;
-// What was before is no reason to sleep now.
-constexpr Microseconds kStale = 200'000;
 constexpr Microseconds kLongestNap = 50'000;
 constexpr Microseconds kShareEvery = kMicrosecondsPerSecond / 2;
 // Less comes from the kernel's own threads and interrupts.
@@ -58,30 +56,41 @@ double PartToGive(const ProcessorTimes& recent) {
   return std::min(recent.waited / recent.ran * kGivenForWait, kMostSlowedBy - 1);
 }
 
+bool StepDebt::IsDue(Microseconds now) const {
+  return !looked_at_ || now - *looked_at_ >= kLookEvery;
+}
+
+Microseconds StepDebt::Take(Microseconds now, const ProcessorTimes& total) {
+  const double ran = total.ran - before_.ran;
+  const double waited = total.waited - before_.waited;
+  const bool is_stale =
+      !looked_at_ || static_cast<double>(now - *looked_at_) - ran - waited > kStale;
+  before_ = total;
+  looked_at_ = now;
+  recent_ = is_stale ? ProcessorTimes()
+                     : ProcessorTimes{recent_.ran * kRemembered + ran,
+                                      recent_.waited * kRemembered + waited};
+  return static_cast<Microseconds>(PartToGive(recent_) * ran);
+}
+
 void GiveWay::Pause(const std::function<bool()>& should_stop) {
-  thread_local ProcessorTimes before;
-  thread_local ProcessorTimes recent;
-  thread_local Microseconds looked_at = 0;
-  if (!is_on_) return;
+  thread_local StepDebt debt;
+  if (!is_on_) {
+    debt.Forget();
+    return;
+  }
   const Microseconds now = MonotonicNow();
-  if (now - looked_at < kLookEvery) return;
+  if (!debt.IsDue(now)) return;
   const auto times = TimesOfThisThread();
   if (!times) return;
-  const bool is_stale = now - looked_at > kStale;
-  const double ran = times->ran - before.ran;
-  recent = {recent.ran * kRemembered + ran,
-            recent.waited * kRemembered + times->waited - before.waited};
-  before = *times;
-  looked_at = now;
-  if (is_stale) recent = {};
-  auto left = static_cast<Microseconds>(PartToGive(recent) * ran);
+  Microseconds left = debt.Take(now, *times);
   while (left > 0 && is_on_ && !should_stop()) {
     const Microseconds step = std::min(left, kLongestNap);
     std::this_thread::sleep_for(std::chrono::microseconds(step));
     given_ += step;
     left -= step;
   }
-  looked_at = MonotonicNow();
+  debt.Pay(MonotonicNow());
 }
 
 // Source: proc(5), /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.

@@ -24,6 +24,26 @@ struct ProcessorTimes {
 [[nodiscard]] double PartToGive(const ProcessorTimes& recent);
 inline constexpr double kMostSlowedBy = 24;
 
+// Of one thread: what it owes to others after its steps.
+class StepDebt {
+ public:
+  // Whether it is time to look at the thread's times: that costs.
+  [[nodiscard]] bool IsDue(Microseconds now) const;
+  // `total`: of the thread so far. How long it is to sleep. Nothing after kStale or more in which
+  // it neither ran nor waited for a processor: what was before is no reason to sleep now.
+  [[nodiscard]] Microseconds Take(Microseconds now, const ProcessorTimes& total);
+  // It slept until `now`.
+  void Pay(Microseconds now) { looked_at_ = now; }
+  void Forget() { looked_at_.reset(); }
+
+  static constexpr Microseconds kStale = 200'000;
+
+ private:
+  std::optional<Microseconds> looked_at_;
+  ProcessorTimes before_;
+  ProcessorTimes recent_;
+};
+
 class GiveWay {
  public:
   // From any thread. Off at first.

@@ -2,6 +2,7 @@
 #include "policy/load_manners.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace backup_ext {
 namespace {
@@ -17,6 +18,17 @@ bool HasLatency(const Load& load) {
 
 }  // namespace
 
+UsualLooks::Look UsualLooks::Next(Microseconds now, bool backup_runs) {
+  if (backup_runs) {
+    last_.reset();
+    return Look::kNone;
+  }
+  if (last_ && now - *last_ < kShortest) return Look::kNone;
+  const bool counts = last_ && now - *last_ <= kLongest;
+  last_ = now;
+  return counts ? Look::kCounts : Look::kBegins;
+}
+
 LoadSigns CompareLoad(const Load& before, const Load& now) {
   LoadSigns signs;
   signs.replication_lag =
@@ -25,6 +37,14 @@ LoadSigns CompareLoad(const Load& before, const Load& now) {
   signs.commit_latency =
       HasLatency(before) && HasLatency(now) && Latency(now) > 1.25 * Latency(before);
   return signs;
+}
+
+uint64_t Pace::Look(const PaceLook& look) {
+  const auto last = std::exchange(last_, look);
+  if (!last || !last->copies || !look.copies || look.now <= last->now) return limit_;
+  const double seconds = static_cast<double>(look.now - last->now) / kMicrosecondsPerSecond;
+  const auto bytes = static_cast<double>(look.bytes_read - last->bytes_read);
+  return Adjust(look.crowded, static_cast<uint64_t>(bytes / seconds));
 }
 
 uint64_t Pace::Adjust(bool crowded, uint64_t measured) {

@@ -5,6 +5,17 @@
 
 namespace backup_ext {
 
+bool CopiesFiles(Phase phase) {
+  return phase == Phase::kCopyingMedia || phase == Phase::kCopying;
+}
+
+bool ReadsFiles(Phase phase) { return CopiesFiles(phase) || phase == Phase::kRereadingMedia; }
+
+bool EndsWithWindow(Phase phase) {
+  return phase == Phase::kEstimatingMedia || phase == Phase::kWaitingForCheckpoint ||
+         phase == Phase::kEstimating || CopiesFiles(phase);
+}
+
 uint64_t LowerRate(uint64_t a, uint64_t b) {
   if (a == 0 || b == 0) return std::max(a, b);
   return std::min(a, b);
@@ -22,6 +33,11 @@ uint64_t PacedRate(const WindowPace& pace) {
   constexpr double kUnlimited = 1e15;
   if (rate > kUnlimited) return 0;
   return std::max(static_cast<uint64_t>(rate), kLeastPacedRate);
+}
+
+uint64_t WindowRate(Phase phase, const WindowPace& pace) {
+  if (CopiesFiles(phase)) return PacedRate(pace);
+  return phase == Phase::kStarting || EndsWithWindow(phase) ? kLeastPacedRate : 0;
 }
 
 }  // namespace backup_ext

@@ -316,6 +316,28 @@ TEST_F(BackupTest, StoresNothingTwice) {
   EXPECT_THAT(repository.store().List(PackPrefix(record.backup_id)), testing::IsEmpty());
 }
 
+// The rate of a run is what it reads, not what it is done with.
+TEST_F(BackupTest, CountsNoFileAsReadThatItDoesNotRead) {
+  options.untouched_margin = 0;
+  const Bytes pages = MakePages(500, 0x1000, 1);
+  Write("base/5/20000", pages);
+  Write("base/5/20001", pages);
+  auto run = NewRun();
+  run->CopyCluster(kTestStartLsn);
+  EXPECT_GE(run->bytes_read(), 2 * pages.size());
+  (void)Finish(run.get());
+  options.backup_id = NewBackupId(Now());
+  options.parents = {{record, false}};
+  record = BackupRecord();
+  Write("base/5/20001", MakePages(10, 0x1000, 2));
+  progress.bytes_done = 0;
+  run = NewRun();
+  run->CopyCluster(kTestStartLsn);
+  EXPECT_GE(progress.bytes_done, pages.size());
+  EXPECT_LT(run->bytes_read(), pages.size());
+  EXPECT_GE(run->bytes_read(), 10 * kTestPageBytes);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, IncrementalPropertyTest, testing::Range(0, 8));
 
 }  // namespace

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 
+#include "backup/choose_parents.h"
 #include "backup/finish.h"
 #include "backup_test_support.h"
+#include "store/catalog.h"
 #include "store/frame_source.h"
 #include "store/manifest_source.h"
 
@@ -203,6 +205,34 @@ TEST_F(MediaTest, FollowsNamesOfOneFile) {
   EXPECT_EQ(media.at("media/1/d").entry.link_target, "media/1/b");
 }
 
+// The first name of a large file goes before it is opened: to copy it by another one takes long,
+// and a cancel or a new rate is heard meanwhile.
+TEST_F(MediaTest, PausesWhileItCopiesAFileByItsSecondName) {
+  constexpr size_t kFirst = 1'000'000;
+  constexpr size_t kLarge = 4'000'000;
+  std::mt19937_64 random(13);
+  Put("0", AsText(RandomContent(&random, kFirst)));
+  Put("a", AsText(RandomContent(&random, kLarge)));
+  ASSERT_EQ(::link(Path("a").c_str(), Path("b").c_str()), 0);
+  media_options_.threads = 1;
+  media_options_.max_bytes_per_second = 2'000'000;
+  const auto run = NewMedia();
+  int pauses = 0;
+  server.on_pause = [&] {
+    // The only thread reads the first file.
+    if (server.pauses == 2) Remove("a");
+    if (progress.bytes_done <= kFirst || progress.bytes_done >= kFirst + kLarge) return;
+    ++pauses;
+    run->SetMaxRate(0);
+  };
+  run->Copy();
+  EXPECT_GT(pauses, 0);
+  server.on_pause = nullptr;
+  run->CopyAgain();
+  Fill(run->Finish());
+  EXPECT_EQ(Read(ManifestKind::kMedia).at("media/1/b").content.size(), kLarge);
+}
+
 TEST_F(MediaTest, FollowsNoLinkThatTakesTheirPlace) {
   Put("photos/1", "mine");
   MakeDirectory(directory / "secret");
@@ -239,6 +269,67 @@ TEST_F(MediaTest, GoesOnWithAnInterruptedOne) {
   const Media media = Run();
   EXPECT_EQ(media.size(), 41U);
   EXPECT_EQ(stored_bytes, 0U);
+}
+
+// What was kept of a backup that ended before any other was complete: the next one is full, too.
+TEST_F(MediaTest, AFullOneGoesOnWithInterruptedFullOnesAlone) {
+  Put("a", "content");
+  const auto interrupt = [this] {
+    const auto run = NewMedia();
+    run->Copy();
+    const auto kept = run->KeepInterrupted();
+    Fill(*kept);
+    media_record.kind = kept->is_full ? "full" : "incremental";
+    media_record.state = "interrupted";
+    media_record.started_at = Now();
+    media_record.timeline = 1;
+    CommitInterrupted(repository, media_record);
+    run->Release();
+    return media_record;
+  };
+  const auto choose = [this](RequestedKind kind, Microseconds full_interval) {
+    std::vector<std::string> ids;
+    for (const ParentBackup& parent :
+         ChooseMediaParents(repository, ReadCatalog(repository), kind, full_interval, Now(),
+                            kTestSystemIdentifier, [] {})) {
+      EXPECT_TRUE(parent.is_interrupted);
+      ids.push_back(parent.record.backup_id);
+    }
+    return ids;
+  };
+  const BackupRecord first = interrupt();
+  EXPECT_EQ(first.kind, "full");
+  const Microseconds day = 24 * 3600 * kMicrosecondsPerSecond;
+  EXPECT_THAT(choose(RequestedKind::kAuto, day), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kAuto, 0), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kFull, day), testing::IsEmpty());
+
+  media_options_.parents = {{first, false}};
+  const BackupRecord second = interrupt();
+  EXPECT_EQ(second.kind, "incremental");
+  EXPECT_THAT(choose(RequestedKind::kAuto, day), testing::ElementsAre(first.backup_id));
+  EXPECT_THAT(choose(RequestedKind::kAuto, 0),
+              testing::ElementsAre(second.backup_id, first.backup_id));
+}
+
+// The media outlive the run beside them, and are kept without it.
+TEST_F(MediaTest, AreKeptWhenTheRunBesideThemIsNot) {
+  Put("a", "content");
+  const auto media = NewMedia();
+  media->Copy();
+  options.backup_id = media_options_.backup_id;
+  options.is_beside_media = true;
+  Write("base/5/1", "something");
+  {
+    const auto run = NewRun();
+    run->CopyCluster(kTestStartLsn);
+  }
+  EXPECT_FALSE(media->is_released());
+  const auto kept = media->KeepInterrupted();
+  ASSERT_TRUE(kept);
+  Fill(*kept);
+  media_record.state = "interrupted";
+  EXPECT_EQ(Text(Read(ManifestKind::kMedia), "a"), "content");
 }
 
 TEST_F(MediaTest, LeavesNothingWhenItFails) {

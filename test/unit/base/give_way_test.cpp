@@ -24,6 +24,42 @@ TEST(PartToGive, MoreTheLongerItWaitedAndNeverTooMuch) {
   EXPECT_DOUBLE_EQ(PartToGive({.ran = 1, .waited = 4000}), kMostSlowedBy - 1);
 }
 
+class StepDebtTest : public testing::Test {
+ protected:
+  // A step of so many milliseconds, and what it costs.
+  Microseconds Step(int ran, int waited, int else_where) {
+    now_ += (ran + waited + else_where) * 1000;
+    total_.ran += ran * 1000;
+    total_.waited += waited * 1000;
+    return debt_.Take(now_, total_);
+  }
+
+  StepDebt debt_;
+  Microseconds now_ = 1'000'000'000;
+  ProcessorTimes total_{.ran = 7'000'000, .waited = 7'000'000};
+};
+
+TEST_F(StepDebtTest, IsOwedMostWhereTheWaitIsLongest) {
+  EXPECT_EQ(Step(10, 0, 0), 0);
+  EXPECT_GT(Step(10, 50, 0), 0);
+  EXPECT_EQ(Step(10, 5000, 0), 10'000 * (static_cast<int>(kMostSlowedBy) - 1));
+}
+
+TEST_F(StepDebtTest, IsForgottenAfterATimeOfSomethingElse) {
+  EXPECT_EQ(Step(10, 0, 0), 0);
+  EXPECT_GT(Step(10, 50, 100), 0);
+  EXPECT_EQ(Step(10, 50, 1000), 0);
+  EXPECT_GT(Step(10, 50, 0), 0);
+}
+
+// While it was off the thread may have run for hours.
+TEST_F(StepDebtTest, DoesNotBeginWithWhatWasBefore) {
+  EXPECT_EQ(Step(100'000, 100'000, 0), 0);
+  EXPECT_GT(Step(10, 50, 0), 0);
+  debt_.Forget();
+  EXPECT_EQ(Step(100'000, 100'000, 0), 0);
+}
+
 void Burn(std::chrono::milliseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
   while (std::chrono::steady_clock::now() < end) {

@@ -46,6 +46,30 @@ TEST(CompareLoad, AStandbyThatWasBehindMayStayThere) {
   EXPECT_TRUE(CompareLoad(before, {.replication_lag_bytes = 2100 * kMiB}).any());
 }
 
+TEST(UsualLooks, CountOnlyTheTimeWithoutABackup) {
+  using Look = UsualLooks::Look;
+  struct Case {
+    int second;
+    bool backup_runs;
+    Look look;
+    const char* name;
+  };
+  const Case cases[] = {
+      {0, false, Look::kBegins, "the first one"},
+      {20, false, Look::kCounts, "the second one"},
+      {22, false, Look::kNone, "a reload"},
+      {40, false, Look::kCounts, "the next one"},
+      {60, true, Look::kNone, "a backup runs"},
+      {61, false, Look::kBegins, "it has run"},
+      {81, false, Look::kCounts, "after it"},
+      {500, false, Look::kBegins, "nobody looked for a long time"},
+  };
+  UsualLooks looks;
+  for (const Case& c : cases) {
+    EXPECT_EQ(looks.Next(c.second * kMicrosecondsPerSecond, c.backup_runs), c.look) << c.name;
+  }
+}
+
 TEST(Pace, IsNoLimitInPeace) {
   Pace pace;
   EXPECT_EQ(pace.Adjust(false, 100 * kMiB), 0U);
@@ -69,6 +93,24 @@ TEST(Pace, NeverStops) {
   uint64_t rate = 0;
   for (int i = 0; i < 50; ++i) rate = pace.Adjust(true, 0);
   EXPECT_EQ(rate, Pace::kSlowestRate);
+}
+
+// An estimate, a checkpoint, media that are read again: nothing is learnt of the rate.
+TEST(Pace, IsNotAdjustedWhileNothingIsCopied) {
+  Pace pace;
+  Microseconds now = 0;
+  uint64_t bytes = 0;
+  const auto look = [&](bool copies, bool crowded, uint64_t bytes_more) {
+    now += 2 * kMicrosecondsPerSecond;
+    bytes += bytes_more;
+    return pace.Look({.now = now, .copies = copies, .crowded = crowded, .bytes_read = bytes});
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(look(false, true, 0), 0U);
+  EXPECT_EQ(look(true, true, 1 * kMiB), 0U) << "most of that time it did not copy";
+  EXPECT_EQ(look(true, true, 200 * kMiB), 75 * kMiB);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(look(false, true, 0), 75 * kMiB);
+  EXPECT_EQ(look(true, true, 0), 75 * kMiB);
+  EXPECT_LT(look(true, true, 150 * kMiB), 75 * kMiB);
 }
 
 TEST(Pace, ComesBackSlowlyAndWholly) {

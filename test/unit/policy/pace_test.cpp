@@ -22,6 +22,35 @@ WindowPace Pace(Microseconds since_opening, uint64_t bytes_left) {
           .bytes_left = bytes_left};
 }
 
+TEST(Pace, FollowsThePhase) {
+  const WindowPace spread = Pace(0, 90 * 3600 * kMegabyte);
+  ASSERT_GT(PacedRate(spread), 2 * kLeastPacedRate);
+  struct Case {
+    Phase phase;
+    uint64_t rate;
+    bool ends;
+  };
+  const Case cases[] = {
+      {Phase::kStarting, kLeastPacedRate, false},
+      {Phase::kEstimatingMedia, kLeastPacedRate, true},
+      {Phase::kCopyingMedia, PacedRate(spread), true},
+      {Phase::kWaitingForCheckpoint, kLeastPacedRate, true},
+      {Phase::kEstimating, kLeastPacedRate, true},
+      {Phase::kCopying, PacedRate(spread), true},
+      {Phase::kWaitingForWal, 0, false},
+      {Phase::kRereadingMedia, 0, false},
+      {Phase::kCommitting, 0, false},
+      {Phase::kExpiring, 0, false},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(WindowRate(c.phase, spread), c.rate) << PhaseName(c.phase);
+    EXPECT_EQ(EndsWithWindow(c.phase), c.ends) << PhaseName(c.phase);
+    const bool is_read = c.phase == Phase::kCopying || c.phase == Phase::kCopyingMedia ||
+                         c.phase == Phase::kRereadingMedia;
+    EXPECT_EQ(ReadsFiles(c.phase), is_read) << PhaseName(c.phase);
+  }
+}
+
 TEST(Pace, LowerRateTakesZeroForUnlimited) {
   EXPECT_EQ(LowerRate(0, 0), 0U);
   EXPECT_EQ(LowerRate(0, 7), 7U);
