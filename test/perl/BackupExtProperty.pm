@@ -20,7 +20,7 @@ use BackupExtJudges qw(start_psql finish_psql start_storm wait_for_storm finish_
 use BackupExtPropertyActions qw($template statement_actions);
 use BackupExtPropertyServer qw(server_actions);
 use BackupExtRandom;
-use BackupExtTest qw(new_node nothing_left_running stage);
+use BackupExtTest qw(new_node major_version nothing_left_running stage);
 
 my @database_names = map { "d$_" } (0 .. 2);
 my @table_names = map { "t$_" } (0 .. 5);
@@ -75,6 +75,7 @@ sub begin
 		wal_keep_size => '512MB',
 		wal_log_hints => $random->one_of('on', 'off'),
 		'backup_ext.workers' => $random->between(1, 3));
+	$conf{summarize_wal} = 'on' if $random->chance(50) && major_version() >= 17;
 	my $node = new_node('main', conf => \%conf, no_checksums => $no_checksums);
 	$node->safe_psql('template1', $template);
 	my $location = PostgreSQL::Test::Utils::tempdir('tablespace');

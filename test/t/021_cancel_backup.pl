@@ -1,5 +1,5 @@
 # A backup is ended by every means in every phase: it leaves no backup in the list, no backup mode, no
-# slot and no object, and the next one works.
+# slot and no object, and the next one works. Ended after its commit, it stays.
 use strict;
 use warnings;
 use BackupExtFaults qw(state_of is_unchanged works_again hold_copying release_copying
@@ -83,10 +83,43 @@ foreach my $phase (sort keys %phases)
 	$before = state_of($node);
 }
 
+# Where little time is spent: the server is stopped hard.
+foreach my $phase ('estimating size', 'committing')
+{
+	my ($waiting, $held, $as_before) = hold_in_phase($node, waiting_call($call), $phase);
+	stop_server($node, 'immediate', $waiting, $held, "$phase, immediate shutdown");
+	is(state_of($node)->{listed}, $as_before->{listed}, "$phase, immediate shutdown: the list is as before");
+	works_again($node, "after an immediate shutdown in phase \"$phase\"");
+}
+
+# The backup is committed, and older ones are removed.
+foreach my $way (ways_to_cancel())
+{
+	my $what = "removing old backups, $way->{name}";
+	my ($waiting, $held) = hold_in_phase($node, waiting_call($call, $way), 'removing old backups');
+	my $backup_id = $node->safe_psql('postgres', 'SELECT job_id FROM backup_progress()');
+	note(cancel_softly($node, $way, $waiting, $held, $what));
+	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()');
+	note($node->safe_psql('postgres', 'SELECT backup_id, state FROM backup_list() LIMIT 1'));
+	note($node->safe_psql('postgres', 'SELECT * FROM backup_history() LIMIT 1'));
+	works_again($node, $what);
+}
+
 my $copy = BackupExtTest::start_stage(BackupExtTest::stage($node, 'latest'));
 is(BackupExtTest::staged_psql($copy, 'postgres', 'SELECT count(*) FROM kept'),
 	'20000', 'the newest backup restores and starts');
 BackupExtTest::stop_stage($copy);
 $node->stop;
+
+sub cancel_softly
+{
+	my ($server, $way, $run, $held, $what) = @_;
+	my $job = BackupExtFaults::running_job($node);
+	my $sql = $way->{sql}->($job);
+	$node->safe_psql('postgres', $sql) if $sql ne '';
+	BackupExtFaults::wait_for_signal($held, $way->{signal});
+	let_go($held);
+	return join(' ', "$what: ", BackupExtFaults::finish_sql($run));
+}
 
 done_testing();

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use BackupExtFaults qw(refuses_with is_error state_of is_unchanged works_again hold_copying
-  release_copying hold_in_phase let_go finish_sql waiting_call wait_until);
+  release_copying hold_in_phase let_go finish_sql waiting_call wait_until set_and_reload);
 use BackupExtTest qw(new_node repository repository_files);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -225,6 +225,54 @@ is_unchanged($node, $before, 'wal_level = minimal');
 restart_with(wal_level => 'replica', max_wal_senders => 10);
 works_again($node, 'with wal_level = replica');
 $before = state_of($node);
+
+#
+# A standby whose primary writes no whole pages. What it knows is that of its last restartpoint.
+#
+$node->backup('seed');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'seed', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "backup_ext.repository = '" . repository($standby) . "'");
+$standby->start;
+
+sub set_full_page_writes
+{
+	my ($value, $status) = @_;
+	set_and_reload($node, 'full_page_writes', $value, $value);
+	wait_until(
+		sub {
+			$node->safe_psql('postgres', 'CHECKPOINT');
+			$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
+			$standby->safe_psql('postgres', 'CHECKPOINT');
+			return check_row($standby, 'full_page_writes') =~ /^\Q$status\E\|/;
+		},
+		"the standby knows of full_page_writes = $value");
+	return;
+}
+
+is(check_row($standby, 'full_page_writes'), 'ok|torn pages are mended by WAL during a backup|',
+	'backup_check() of a standby finds full_page_writes on');
+set_full_page_writes('off', 'error');
+is(check_row($standby, 'full_page_writes'),
+	'error|full_page_writes is off: a backup of a standby would be corrupt|'
+	  . 'Switch full_page_writes on at the primary.',
+	'backup_check() of a standby tells of full_page_writes');
+is(check_row($node, 'full_page_writes'), 'ok|torn pages are mended by WAL during a backup|',
+	'and for a backup of the primary it is no matter');
+refuses_with(
+	$standby,
+	'SELECT backup_now()',
+	{
+		state => '55000',
+		message => qr/full_page_writes=off/,
+		hint => qr/Enable "?full_page_writes"? and run CHECKPOINT on the primary/
+	},
+	what => 'a backup of that standby');
+set_full_page_writes('on', 'ok');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM backup_list()'), '0', 'that left no backup');
+works_again($standby, 'with full_page_writes on');
+$standby->stop;
+is_unchanged($node, $before, 'the standby');
 
 #
 # Without shared_preload_libraries.

@@ -25,7 +25,8 @@ my $round = 0;
 fails_with($node, q{SELECT backup_now(kind => 'incremental')}, '55000', 'cannot take an incremental backup',
 	q{kind => 'auto'}, 'an incremental backup without an earlier one');
 my $first = take_backup($node);
-is_kind($node, $first, 'full', qr/there is no full backup yet/, undef, 'the first one');
+is_kind($node, $first, 'full', qr/^there is no full backup yet$/, undef, 'the first one');
+is_kind($node, take_backup($node, kind => 'full'), 'full', qr/^it was asked for$/, undef, 'one that was asked for');
 
 # What happens; then the kind of the next backup, and why, where it is a full one. Without "kind" either
 # would do. "parent" is which one it refers to: the newest before what happened, or an earlier one, because
@@ -151,8 +152,13 @@ sub is_kind
 	my $record = record_of($server, $backup_id);
 	note("$what: $record->{kind}, parent " . ($record->{parent_id} // '') . ', ' . ($record->{parent_reason} // ''));
 	is($record->{kind}, $kind, "$what: kind") if defined $kind;
-	like($record->{parent_reason}, $reason, "$what: why") if defined $reason;
 	is($record->{parent_id}, $parent, "$what: parent") if defined $parent;
+
+	my $because = $server->safe_psql('postgres',
+		"SELECT full_because FROM backup_list() WHERE backup_id = '$backup_id'");
+	like($because, $record->{kind} eq 'full' ? $reason // qr/./ : qr/^$/, "$what: full_because");
+	like(slurp_file($server->logfile), qr/LOG:  backup_ext: backup \Q$backup_id\E: kind full, because \Q$because\E$/m,
+		"$what: the log has the reason") if defined $reason;
 	return;
 }
 

@@ -94,6 +94,8 @@ my ($output, $error) = ('', '');
 $node->psql('postgres', 'SELECT backup_now()', stdout => \$output, stderr => \$error);
 my $full = $output;
 is((figures($full))[0], 'full', 'full_interval makes the next one full');
+is($node->safe_psql('postgres', "SELECT full_because FROM backup_list() WHERE backup_id = '$full'"),
+	'the last full backup is as old as full_interval allows', 'and it says so');
 my $found = qr/backup \Q$deceived\E does not hold what the cluster held: 1 page differs: \Q$path\E block 1; /;
 like($error, qr/WARNING:  $found/, 'the caller is told that the chain was wrong');
 log_has(qr/WARNING:  $found/, 'so is the log');

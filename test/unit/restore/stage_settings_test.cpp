@@ -1,6 +1,13 @@
 // The guards of a copy.
 #include "restore/stage_settings.h"
 
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "restore/restore_test_support.h"
 #include "restore/settings_file.h"
 
@@ -47,6 +54,80 @@ TEST_F(StageSettings, NoSettingOfTheOriginOverridesAGuard) {
   EXPECT_THAT(text, Not(HasSubstr("/etc/x")));
   EXPECT_THAT(text, Not(HasSubstr("promote-vip")));
   EXPECT_THAT(text, HasSubstr("work_mem = '1MB'\n"));
+}
+
+// Each by itself: what one of them prevents, no other does.
+TEST_F(StageSettings, EveryGuardIsSetWhateverTheOriginSays) {
+  const std::vector<std::pair<std::string, std::string>> guards = {
+      {"listen_addresses", ""},
+      {"bonjour", "off"},
+      {"ssl", "off"},
+      {"port", "5432"},
+      {"unix_socket_directories", "/srv/stage/backup_ext_stage/socket"},
+      {"unix_socket_group", ""},
+      {"unix_socket_permissions", "0700"},
+      {"hba_file", "/srv/stage/backup_ext_stage/pg_hba.conf"},
+      {"ident_file", "/srv/stage/backup_ext_stage/pg_ident.conf"},
+      {"cluster_name", "stage-20261123-110000-00c0ffee"},
+      {"archive_mode", "off"},
+      {"archive_command", ""},
+      {"archive_library", ""},
+      {"archive_cleanup_command", ""},
+      {"recovery_end_command", ""},
+      {"restore_command", "false"},
+      {"recovery_target_name", ""},
+      {"recovery_target_time", ""},
+      {"recovery_target_xid", ""},
+      {"recovery_target_lsn", ""},
+      {"recovery_target", ""},
+      {"recovery_target_timeline", "1"},
+      {"recovery_target_action", "promote"},
+      {"recovery_min_apply_delay", "0"},
+      {"hot_standby", "on"},
+      {"primary_conninfo", ""},
+      {"primary_slot_name", ""},
+      {"synchronous_standby_names", ""},
+      {"max_logical_replication_workers", "0"},
+      {"sync_replication_slots", "off"},
+      {"synchronized_standby_slots", ""},
+      {"autovacuum", "off"},
+      {"logging_collector", "off"},
+      {"log_destination", "stderr"},
+      {"external_pid_file", "/srv/stage/backup_ext_stage/server.pid"},
+      {"backup_ext.enabled", "off"},
+      {"summarize_wal", "off"},
+      {"shared_preload_libraries", "timescaledb"},
+      {"cron.launch_active_jobs", "off"},
+      {"timescaledb.max_background_workers", "0"},
+      {"max_connections", "11"},
+      {"max_worker_processes", "12"},
+      {"max_wal_senders", "13"},
+      {"max_prepared_transactions", "14"},
+      {"max_locks_per_transaction", "15"},
+      {"shared_buffers", "128MB"},
+      {"huge_pages", "try"},
+      {"allow_in_place_tablespaces", "on"}};
+  record_.server_version_num = 180000;
+  record_.settings = {{"shared_preload_libraries", "pg_cron,timescaledb"},
+                      {"max_connections", "11"},
+                      {"max_worker_processes", "12"},
+                      {"max_wal_senders", "13"},
+                      {"max_prepared_transactions", "14"},
+                      {"max_locks_per_transaction", "15"}};
+  facts_.has_in_place_tablespace = true;
+  std::string origin;
+  for (const auto& [name, value] : guards) origin += name + " = 'of the origin'\n";
+  const std::string text = Text(origin);
+  EXPECT_THAT(text, Not(HasSubstr("of the origin'")));
+  std::set<std::string> names;
+  for (const auto& [name, value] : guards) {
+    EXPECT_THAT(text, HasSubstr(fmt::format("\n{} = '{}'\n", name, value)));
+    names.insert(name);
+  }
+  for (const std::string_view line : LinesOf(text)) {
+    const std::string name = SettingOfLine(line);
+    EXPECT_TRUE(name.empty() || names.contains(name)) << "a guard without a row: " << line;
+  }
 }
 
 // The WAL is cut off where the backup ends. With a target, recovery would fail when no record
