@@ -3,7 +3,7 @@
 #
 #   PG=15|18         only the part that needs that server
 #   ONLY="a b"       only these sections: layers format build clang unit asan tsan
-#                    server15 regress15 tap15 server18
+#                    server15 regress15 root15 tap15 server18
 #   TMPDIR, BACKUP_EXT_CACHE (the sid of scripts/sid_chroot.sh)
 #
 # Runs as root, or as a user with sudo. Every section writes a log; that of one that fails is shown.
