@@ -83,10 +83,10 @@ foreach my $phase (sort keys %phases)
 	$before = state_of($node);
 }
 
-# Where little time is spent: the server is stopped hard.
+# Where little time is spent (only a full backup estimates): the server is stopped hard.
 foreach my $phase ('estimating size', 'committing')
 {
-	my ($waiting, $held, $as_before) = hold_in_phase($node, waiting_call($call), $phase);
+	my ($waiting, $held, $as_before) = hold_in_phase($node, waiting_call(q{SELECT backup_now(kind => 'full')}), $phase);
 	stop_server($node, 'immediate', $waiting, $held, "$phase, immediate shutdown");
 	is(state_of($node)->{listed}, $as_before->{listed}, "$phase, immediate shutdown: the list is as before");
 	works_again($node, "after an immediate shutdown in phase \"$phase\"");
