@@ -18,7 +18,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw(refuses_with is_error start_sql finish_sql state_of is_unchanged works_again
   hold_copying release_copying hold_checkpointer hold_in_phase let_go wait_for_signal set_and_reload
-  wait_until backup_mode_writes_pages ways_to_cancel waiting_call cancel stop_server);
+  wait_until backup_mode_writes_pages ways_to_cancel waiting_call cancel send_cancel stop_server);
 
 # Processes that are stopped: none may stay so when the test dies.
 my %stopped;
@@ -334,8 +334,8 @@ sub backup_mode_writes_pages
 }
 
 # Every way to end a job that somebody waits for. Each: name, what is done, the signal that it sends to
-# the worker, and the error that the waiting session gets. $job has pid (of the worker), job_id and
-# caller (PID of the waiting session).
+# the worker, the error that the waiting session gets, and whether it is that session that is ended. $job
+# has pid (of the worker), job_id and caller (PID of the waiting session).
 sub ways_to_cancel
 {
 	my $by_worker = {
@@ -345,12 +345,14 @@ sub ways_to_cancel
 	return (
 		{
 			name => 'pg_cancel_backend() of the caller',
+			of_caller => 1,
 			sql => sub { "SELECT pg_cancel_backend($_[0]{caller})" },
 			signal => 2,
 			error => { state => '57014', message => 'canceling statement due to user request' }
 		},
 		{
 			name => 'pg_terminate_backend() of the caller',
+			of_caller => 1,
 			sql => sub { "SELECT pg_terminate_backend($_[0]{caller})" },
 			signal => 2,
 			error =>
@@ -358,6 +360,7 @@ sub ways_to_cancel
 		},
 		{
 			name => 'statement_timeout',
+			of_caller => 1,
 			sql => sub { '' },
 			timeout_s => 2,
 			signal => 2,
@@ -413,6 +416,18 @@ sub waiting_call
 sub cancel
 {
 	my ($node, $way, $run, $held, $what) = @_;
+	send_cancel($node, $way, $held, $what);
+	my ($status, $output, $error) = finish_sql($run);
+	isnt($status, 0, "$what: the call fails");
+	is($output, '', "$what: the call returns nothing");
+	is_error($error, $way->{error}, $what);
+	return;
+}
+
+# The same without waiting for the call's end.
+sub send_cancel
+{
+	my ($node, $way, $held, $what) = @_;
 	my $job = running_job($node);
 	my $sql = $way->{sql}->($job);
 	is($node->safe_psql('postgres', $sql), 't', "$what: is sent") if $sql ne '';
@@ -421,10 +436,6 @@ sub cancel
 		wait_for_signal($held, $way->{signal});
 		let_go($held);
 	}
-	my ($status, $output, $error) = finish_sql($run);
-	isnt($status, 0, "$what: the call fails");
-	is($output, '', "$what: the call returns nothing");
-	is_error($error, $way->{error}, $what);
 	return;
 }
 

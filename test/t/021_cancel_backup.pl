@@ -3,8 +3,8 @@
 use strict;
 use warnings;
 use BackupExtFaults qw(state_of is_unchanged works_again hold_copying release_copying
-  hold_checkpointer hold_in_phase let_go wait_until start_sql set_and_reload
-  backup_mode_writes_pages ways_to_cancel waiting_call cancel stop_server);
+  hold_checkpointer hold_in_phase let_go wait_until start_sql finish_sql set_and_reload
+  backup_mode_writes_pages ways_to_cancel waiting_call cancel send_cancel stop_server);
 use BackupExtTest qw(new_node);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -83,26 +83,41 @@ foreach my $phase (sort keys %phases)
 	$before = state_of($node);
 }
 
-# Where little time is spent: the server is stopped hard.
+# Where little time is spent (only a full backup estimates): the server is stopped hard.
 foreach my $phase ('estimating size', 'committing')
 {
-	my ($waiting, $held, $as_before) = hold_in_phase($node, waiting_call($call), $phase);
+	my ($waiting, $held, $as_before) = hold_in_phase($node, waiting_call(q{SELECT backup_now(kind => 'full')}), $phase);
 	stop_server($node, 'immediate', $waiting, $held, "$phase, immediate shutdown");
 	is(state_of($node)->{listed}, $as_before->{listed}, "$phase, immediate shutdown: the list is as before");
 	works_again($node, "after an immediate shutdown in phase \"$phase\"");
 }
 
-# The backup is committed, and older ones are removed.
+my $last = works_again($node, 'before the commits');
+# After the commit: who waits is let go with his error, and the backup is there, whoever was told to end.
 foreach my $way (ways_to_cancel())
 {
 	my $what = "removing old backups, $way->{name}";
 	my ($waiting, $held) = hold_in_phase($node, waiting_call($call, $way), 'removing old backups');
-	my $backup_id = $node->safe_psql('postgres', 'SELECT job_id FROM backup_progress()');
-	note(cancel_softly($node, $way, $waiting, $held, $what));
-	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM backup_progress()');
-	note($node->safe_psql('postgres', 'SELECT backup_id, state FROM backup_list() LIMIT 1'));
-	note($node->safe_psql('postgres', 'SELECT * FROM backup_history() LIMIT 1'));
-	works_again($node, $what);
+	my $newest = q{SELECT backup_id FROM backup_list() WHERE state = 'complete' LIMIT 1};
+	my $backup_id = $node->safe_psql('postgres', $newest);
+	isnt($backup_id, $last, "$what: the backup is in the list");
+	if ($way->{of_caller})
+	{
+		cancel($node, $way, $waiting, $held, $what);
+	}
+	else
+	{
+		send_cancel($node, $way, $held, $what);
+		my ($status, $output, $error) = finish_sql($waiting);
+		is("$status$error", '0', "$what: comes too late for the call");
+		is($output, $backup_id, "$what: which returns the id");
+	}
+	wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) = 0 FROM backup_progress()') eq 't' },
+		"$what: the job ends");
+	is($node->safe_psql('postgres', $newest), $backup_id, "$what: the backup stays");
+	is($node->safe_psql('postgres', "SELECT result, error FROM backup_history() WHERE backup_id = '$backup_id'"),
+		'succeeded|', "$what: the history says that it succeeded");
+	$last = works_again($node, $what);
 }
 
 my $copy = BackupExtTest::start_stage(BackupExtTest::stage($node, 'latest'));
@@ -110,16 +125,5 @@ is(BackupExtTest::staged_psql($copy, 'postgres', 'SELECT count(*) FROM kept'),
 	'20000', 'the newest backup restores and starts');
 BackupExtTest::stop_stage($copy);
 $node->stop;
-
-sub cancel_softly
-{
-	my ($server, $way, $run, $held, $what) = @_;
-	my $job = BackupExtFaults::running_job($node);
-	my $sql = $way->{sql}->($job);
-	$node->safe_psql('postgres', $sql) if $sql ne '';
-	BackupExtFaults::wait_for_signal($held, $way->{signal});
-	let_go($held);
-	return join(' ', "$what: ", BackupExtFaults::finish_sql($run));
-}
 
 done_testing();

@@ -16,7 +16,7 @@ $_->safe_psql('postgres', 'CREATE TABLE t (i int PRIMARY KEY)') foreach ($publis
 $publisher->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(1, 1000)');
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION of_t FOR TABLE t');
 $subscriber->safe_psql('postgres',
-	"CREATE SUBSCRIPTION to_t CONNECTION '" . $publisher->connstr('postgres') . "' PUBLICATION of_t");
+	"CREATE SUBSCRIPTION to_t CONNECTION '" . ($publisher->connstr('postgres') =~ s{'}{''}gr) . "' PUBLICATION of_t");
 wait_for($subscriber, q{SELECT count(*) = 1 FROM pg_subscription_rel WHERE srsubstate = 'r'},
 	'the subscriber has what there is');
 $publisher->wait_for_catchup('to_t');
