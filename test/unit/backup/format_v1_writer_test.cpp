@@ -33,7 +33,7 @@ constexpr const char* kOutside = "/tmp/backup_ext_format_v1";
 // As MakePage(), but most of it compresses.
 Bytes MakeSmallPage(uint32_t block, uint64_t lsn, uint32_t seed) {
   Bytes page = MakePage(block, lsn, seed);
-  std::fill(page.begin() + 4096 + 64, page.end(), static_cast<std::byte>(seed));
+  std::fill(page.begin() + 4096 + 256, page.end(), static_cast<std::byte>(seed));
   const uint16_t checksum = PageChecksum(page, block);
   std::memcpy(page.data() + 8, &checksum, sizeof checksum);
   return page;
@@ -73,7 +73,7 @@ void FormatV1Writer::WritePages(const std::string& path, uint32_t pages, uint32_
   Bytes content;
   for (uint32_t block = 0; block < pages; ++block) {
     const Bytes page = MakeSmallPage(block, 0x1000, seed);
-    content.insert(content.end(), page.begin(), page.begin() + kTestPageBytes);
+    content.insert(content.end(), page.begin(), page.end());
   }
   Write(path, content);
 }
@@ -94,15 +94,7 @@ void FormatV1Writer::WriteFirstContent() {
   Write("pg_xact/0000", std::string(8192, '\0'));
   Write("base/5/empty", "");
   WritePages("base/5/16384", 5, 1);
-  Bytes large;  // two frames
-  for (uint32_t block = 0; block < 40; ++block) {
-    Bytes page = MakePage(block, 0x1000, 2);
-    std::fill(page.begin() + 4096, page.end(), std::byte{'L'});
-    const uint16_t checksum = PageChecksum(page, block);
-    std::memcpy(page.data() + 8, &checksum, sizeof checksum);
-    large.insert(large.end(), page.begin(), page.end());
-  }
-  Write("base/5/16385", large);
+  WritePages("base/5/16385", 40, 2);  // two frames
   WritePages("base/5/16386", 2, 3);
   Write("base/5/plain", std::string(3000, 'p'));
   WritePages(fmt::format("pg_tblspc/16399/{}/5/16400", kTestVersionDirectory), 1, 4);
@@ -164,21 +156,25 @@ void FormatV1Writer::Take(const std::string& name, const std::optional<BackupRec
   for (int i = 0; i < 10; ++i) wal_.Append(100);
   record.stop_lsn = wal_.lsn();
   record.wal_ranges = {{1, record.start_lsn, record.stop_lsn}};
-  Write(fmt::format("pg_wal/{}", kSegment), wal_.Segment(0x20));
+  // As a new segment is: zeros after the last record. (A restore writes zeros there.)
+  Bytes segment = wal_.Segment(0x20);
+  std::fill(segment.begin() + record.stop_lsn % kTestWalSegmentBytes, segment.end(), std::byte{0});
+  Write(fmt::format("pg_wal/{}", kSegment), segment);
   run->PostWalSegment(kSegment, kTestWalSegmentBytes);
   const std::string label =
       fmt::format("START WAL LOCATION: {} (file {})\n", FormatLsn(record.start_lsn), kSegment);
   const std::string control = MakeControlFile(kTestSystemIdentifier);
   const std::string hba = "local all all peer\n";
-  const auto supply = [&](const std::string& path, std::string_view text, SuppliedFile file) {
-    file.path = path;
-    file.content = Bytes(AsBytes(text).begin(), AsBytes(text).end());
-    run->AddSuppliedFile(std::move(file));
+  const auto supply = [&](EntryKind kind, FileKind file_kind, const std::string& path,
+                          const std::string& link_target, std::string_view text) {
+    const ByteSpan content = AsBytes(text);
+    run->AddSuppliedFile(
+        {kind, file_kind, path, link_target, Bytes(content.begin(), content.end()), 0600});
   };
-  supply("backup_label", label, {});
-  supply("global/pg_control", control, {.file_kind = FileKind::kControlFile});
-  supply("etc/0-pg_hba.conf", hba,
-         {.kind = EntryKind::kConfiguration, .link_target = "/etc/postgresql/15/main/pg_hba.conf"});
+  supply(EntryKind::kFile, FileKind::kOther, "backup_label", "", label);
+  supply(EntryKind::kFile, FileKind::kControlFile, "global/pg_control", "", control);
+  supply(EntryKind::kConfiguration, FileKind::kOther, "etc/0-pg_hba.conf",
+         "/etc/postgresql/15/main/pg_hba.conf", hba);
   media.CopyAgain();
   run->AddMedia(media.Finish());
   run->Finish(&record, *lock);
@@ -188,7 +184,7 @@ void FormatV1Writer::Take(const std::string& name, const std::optional<BackupRec
   std::map<std::string, Bytes> supplied;
   for (const auto& [path, text] : {std::pair{"backup_label", label},
                                    {"global/pg_control", control},
-                                   {"backup_ext_conf/0-pg_hba.conf", hba}}) {
+                                   {"backup_ext_conf/1-pg_hba.conf", hba}}) {
     supplied[path] = Bytes(AsBytes(text).begin(), AsBytes(text).end());
   }
   WriteList(name, supplied);
@@ -219,23 +215,26 @@ void FormatV1Writer::WriteList(const std::string& name,
 TEST_F(FormatV1Writer, DISABLED_WritesTheRepository) {
   ASSERT_FALSE(target_.empty()) << "BACKUP_EXT_FORMAT_V1 names the directory to write to";
   WriteFirstContent();
+  sleep(2);  // what is younger than that is stored again by the next backup
   Take("full", std::nullopt);
   const BackupRecord full = record;
   AddPinNote(repository, full.backup_id, {Now(), kPinnedForEver});
-  AddVerifyNote(repository, full.backup_id, {.made_at = Now(), .checked_bytes = 12345});
+  AddVerifyNote(repository, full.backup_id, {Now(), 0, "", 12345});
   for (int i = 0; i < 3; ++i) wal_.Append(50);
   WriteSecondContent();
   Take("incremental", full);
-  AddToHistory(repository, {.job_id = record.backup_id,
-                            .operation = "backup",
-                            .trigger = "manual",
-                            .kind = "incremental",
-                            .backup_id = record.backup_id,
-                            .result = "succeeded",
-                            .started_at = record.started_at,
-                            .finished_at = record.finished_at,
-                            .host = "example",
-                            .data_directory = record.data_directory});
+  RunReport report;
+  report.job_id = NewJobId(record.started_at);
+  report.backup_id = record.backup_id;
+  report.operation = "backup";
+  report.trigger = "manual";
+  report.kind = "incremental";
+  report.result = "succeeded";
+  report.started_at = record.started_at;
+  report.finished_at = record.finished_at;
+  report.host = "example";
+  report.data_directory = record.data_directory;
+  AddToHistory(repository, report);
   lock.reset();
   for (const char* of_no_backup : {"locks", "tmp"}) {
     std::filesystem::remove_all(repository.location() + "/" + of_no_backup);

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backup_test_support.h"
@@ -30,6 +32,10 @@ constexpr RetentionRules kThreeDays = {.retention = 3 * kDay, .keep = 1};
 constexpr const char* kSegment = "000000010000000000000003";
 constexpr uint64_t kSegmentBytes = 16 * 1024;
 constexpr int kMostChanges = 1000;
+// By times that lie apart so far a file is known to be the parent's.
+constexpr Microseconds kApart = 100'000;
+
+void Wait() { std::this_thread::sleep_for(std::chrono::microseconds(2 * kApart)); }
 
 // A cluster of a few pages; `repository` is what every stopped process finds.
 class StoppedAnywhereTest : public BackupTest {
@@ -40,10 +46,13 @@ class StoppedAnywhereTest : public BackupTest {
     lock.reset();
     options.threads = 1;  // the order of changes is the same each time
     options.keep_interrupted_from_bytes = 0;
-    Write("base/5/16384", MakePages(5, 0x1000, 1));
-    Write("base/5/16385", MakePages(2, 0x1000, 2));
-    Write("base/5/pg_filenode.map", "a map");
+    options.untouched_margin = kApart;
+    Write("base/5/16384", MakePages(10, 0x1000, 1));
+    Write("base/5/16385", MakePages(20, 0x1000, 2));
+    MakeClusterDirectory("base/6");
+    Write("base/6/pg_filenode.map", "a map");
     Write("pg_wal/" + std::string(kSegment), MakeWalSegment(1, 3, 1));
+    Wait();
   }
 
   // As a server's job does it. The backup is `days` old. Returns the id.
@@ -70,6 +79,13 @@ class StoppedAnywhereTest : public BackupTest {
   // then `again` on what that left. Backups of `kept` must stay.
   void StopEverywhere(const std::set<std::string>& kept, const Operation& operation,
                       const Operation& again);
+
+  // The newest one refers to packs of another, which thus have two users.
+  void ExpectSharedPacks() const {
+    const BackupRecord newest = FindBackup(repository, "latest");
+    EXPECT_TRUE(std::ranges::any_of(
+        newest.packs, [&](const PackUse& use) { return use.pack.backup_id != newest.backup_id; }));
+  }
 
  private:
   [[nodiscard]] BackupRecord NewRecord(int days);
@@ -139,12 +155,19 @@ void StoppedAnywhereTest::TakeInterrupted(const Repository& in) {
   options.backup_id = made.backup_id;
   options.begun_at = Now();
   options.parents = ParentsIn(in);
-  server.on_relation_map = [] { throw Error(ErrorCode::kCanceled, "canceled"); };
+  // Relations before the map are stored by then; a deadline, so that a failure is no hanging test.
+  progress.files_done = 0;
+  server.on_relation_map = [this] {
+    const Microseconds end = MonotonicNow() + 10 * kMicrosecondsPerSecond;
+    while (progress.files_done < 2 && MonotonicNow() < end) std::this_thread::yield();
+    throw Error(ErrorCode::kCanceled, "canceled");
+  };
   BackupRun run(in, facts, options, &server, &progress);
   run.PublishWalPosition(kTestWalPosition);
   const auto error = ErrorOf([&] { run.CopyCluster(kTestStartLsn); });
   server.on_relation_map = nullptr;
-  if (!error || error->code() != ErrorCode::kCanceled || !run.KeepInterrupted(&made, *writer)) {
+  if (!error || error->code() != ErrorCode::kCanceled || !run.KeepInterrupted(&made, *writer) ||
+      made.packs.empty()) {
     throw Error(ErrorCode::kInternal, "it was to be interrupted and kept");
   }
 }
@@ -153,11 +176,13 @@ void StoppedAnywhereTest::ChangeCluster(uint32_t seed) {
   for (const BackupRecord& known : ReadCatalog(repository).backups) {
     trees_.try_emplace(known.backup_id, ReadStoredTree());
   }
-  Bytes pages = MakePages(4, 0x1000, 1);
-  const Bytes changed = MakePage(4, 0x2000, seed);
+  Wait();
+  Bytes pages = MakePages(9, 0x1000, 1);
+  const Bytes changed = MakePage(9, 0x2000, seed);
   pages.insert(pages.end(), changed.begin(), changed.end());
   Write("base/5/16384", pages);
   Write("base/5/16390", MakePages(1, 0x2000, seed));
+  Wait();
 }
 
 void StoppedAnywhereTest::ExpectListedOnesWhole(const Repository& in,
@@ -190,9 +215,6 @@ void StoppedAnywhereTest::ExpectNothingUnlisted(const Repository& in) {
     }
     wanted.insert(RecordName(listed.backup_id));
     wanted.insert(ManifestName(listed.backup_id));
-    for (const ObjectInfo& note : in.store().List(BackupPrefix(listed.backup_id) + "notes/")) {
-      wanted.insert(note.name);
-    }
     for (const PackUse& use : listed.packs) {
       wanted.insert(PackName(use.pack));
       wanted.insert(ParentDirectory(PackName(use.pack)));
@@ -284,6 +306,7 @@ TEST_F(StoppedAnywhereTest, Expiry) {
   AddPinNote(repository, second, {Now() - 2, Now() - 1});
   ChangeCluster(8);
   const std::string newest = TakeBackup(repository);
+  ExpectSharedPacks();
   ChangeCluster(9);
   StopEverywhere({newest}, Expire, Expire);
   EXPECT_EQ(ReadCatalog(Repository::Open(directory / "copy")).backups.size(), 1U);
@@ -294,6 +317,7 @@ TEST_F(StoppedAnywhereTest, Drop) {
   const std::string first = TakeBackup(repository, true, 2);
   ChangeCluster(7);
   const std::string second = TakeBackup(repository, false, 1);
+  ExpectSharedPacks();
   AddPinNote(repository, second, {Now() - 2, Now() - 1});
   ChangeCluster(8);
   const std::string newest = TakeBackup(repository, true);

@@ -77,10 +77,13 @@ class FormatV1Test : public testing::Test {
       restored.erase(path);
     }
     // What is left a restore writes itself.
-    const std::set<std::string> own = {"postgresql.conf", "postgresql.auto.conf",
-                                       "backup_manifest"};
+    const std::set<std::string> own = {"backup_ext_conf/index", "backup_manifest",
+                                       "postgresql.auto.conf",  "postgresql.conf",
+                                       "recovery.signal",       "tablespace_map"};
     for (const auto& [path, digest] : restored) {
-      EXPECT_TRUE(own.contains(path) || path.starts_with("backup_ext_stage/")) << path;
+      EXPECT_TRUE(own.contains(path) || path.find("backup_ext_stage/") != std::string::npos ||
+                  path.starts_with("pg_wal/archive_status/"))
+          << path;
     }
   }
 
@@ -94,6 +97,11 @@ TEST_F(FormatV1Test, IsVerifiedAndRestored) {
   ASSERT_EQ(catalog.backups.size(), 2U);
   EXPECT_EQ(catalog.backups[0].kind, "incremental");
   EXPECT_EQ(catalog.backups[1].kind, "full");
+  // The incremental one refers to most of what the full one stored of the cluster.
+  const auto has_most = [&](const PackUse& use) {
+    return use.pack.backup_id == catalog.backups[1].backup_id && use.used_bytes > 10'000;
+  };
+  EXPECT_TRUE(std::ranges::any_of(catalog.backups[0].packs, has_most));
   for (const BackupRecord& record : catalog.backups) ExpectRestored(record);
 }
 
