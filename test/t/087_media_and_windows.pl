@@ -100,8 +100,8 @@ $node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('the_o
 $position = log_position($node);
 refuses_with($node, 'SELECT backup_now(include_media => true)', { state => '53400', message => qr/replication slots/, hint => qr/./ });
 cmp_ok(kept_since($position), '>', 64_000_000, 'an error after the media: they are kept');
-BackupExtTest::nothing_left_running($node, 'an error after the media');
 $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('the_only_one')});
+BackupExtTest::nothing_left_running($node, 'an error after the media');
 $node->safe_psql('postgres', 'SELECT backup_now(include_media => true)');
 cmp_ok($node->safe_psql('postgres', 'SELECT stored_bytes FROM backup_list() LIMIT 1'), '<', 60_000_000,
 	'and are not stored again');
