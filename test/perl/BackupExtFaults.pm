@@ -260,7 +260,7 @@ sub children_of
 	return grep {
 		my $status = eval { slurp_file("/proc/$_/status") } // '';
 		my $title = eval { slurp_file("/proc/$_/cmdline") } // '';
-		$status =~ /^PPid:\s+$postmaster$/m && $title =~ /\Q$kind\E/
+		$status =~ /^PPid:\s+$postmaster$/m && index($title, $kind) >= 0
 	} map { m{(\d+)$} } glob('/proc/[0-9]*');
 }
 
@@ -279,7 +279,8 @@ sub kill_server
 	my @processes = ($postmaster, children_of($data, ''));
 	kill('KILL', @processes);
 	delete @stopped{@processes};
-	wait_until(sub { !grep { process_state($_) !~ /^[ZX]?$/ } @processes }, 'all processes of the server end');
+	# A zombie is still a running server to the next one.
+	wait_until(sub { !grep { process_state($_) ne '' } @processes }, 'all processes of the server end');
 	return;
 }
 

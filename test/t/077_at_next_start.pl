@@ -89,15 +89,16 @@ $stage = stage($node, $backup_id);
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;
 foreach my $case (
-	[ 'a directory that is none', $node->basedir, qr/has no PG_VERSION/ ],
-	[ 'another cluster', $other->data_dir, qr/is of another cluster/ ],
-	[ 'a mount point', '/proc', qr/./ ],
-	[ 'another file system', '/dev/shm/none', qr/another file system|does not exist/ ])
+	[ 'a directory that is none', $other->basedir, 2, qr/has no PG_VERSION/ ],
+	[ 'another cluster', $other->data_dir, 2, qr/is of another cluster/ ],
+	[ 'a mount point', '/proc', 2, qr/./ ],
+	[ 'another file system', '/dev/shm/none', 1, qr/another file system|does not exist/ ])
 {
-	my ($what, $place, $detail) = @$case;
+	my ($what, $place, $code, $detail) = @$case;
 	foreach my $dry ([], ['--dry-run'])
 	{
-		my $document = program_json(undef, 2, 'activate', $stage->{directory}, '--pgdata', $place, '--at-next-start', @$dry);
+		my $document = program_json(undef, $code, 'activate', $stage->{directory}, '--pgdata', $place, '--at-next-start',
+			@$dry);
 		like($document->{error}{detail} // '', $detail, "$what cannot be marked");
 	}
 	ok(!-e "$place.backup_ext_next", "$what: there is no mark");

@@ -52,6 +52,7 @@ sub is_whole
 	my ($what) = @_;
 	wait_until(sub { slurp_file("$data/postgresql.auto.conf") eq $auto_conf },
 		"$what: the origin's postgresql.auto.conf is in place");
+	note("$what: timeline " . $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn())'));
 	same_dump(dump($node), $then, "$what: the server has what was backed up");
 	$node->restart;
 	is($node->safe_psql('postgres', "SELECT string_agg(setting, '|' ORDER BY name) FROM pg_settings"

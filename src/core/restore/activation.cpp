@@ -81,8 +81,7 @@ void FinishActivation(ActivationJournal journal, const StepDone& step_done) {
 
 // Everything back in the stage, wherever the activation stopped.
 void RollBack(const ActivationJournal& journal) {
-  const std::string attempt =
-      fmt::format("roll back the activation of stage {}", journal.stage_id);
+  const std::string attempt = fmt::format("roll back the activation of stage {}", journal.stage_id);
   CheckNotRunning(journal.stage_directory, attempt);
   if (HasSwitched(journal)) {
     CheckNotRunning(journal.data_directory, attempt);
@@ -180,13 +179,13 @@ Error NotRolledBack(const Error& error, const Error& second) {
   detail += fmt::format("It could not be rolled back either: {}.", second.message());
   return Error(error.code(), error.message(), std::move(detail),
                "Mend the cause; then \"backup_ext undo\" puts back what was, and \"backup_ext "
-               "activate\" tries again. Do not start the server before.");
+               "activate\" tries again.");
 }
 
 void Run(const ActivationJournal& journal, const StepDone& step_done) {
-  WriteActivationJournal(journal);
-  Tell(step_done, "journal");
   try {
+    WriteActivationJournal(journal);
+    Tell(step_done, "journal");
     MoveTablespacesOut(journal, journal.stage_directory);
     Tell(step_done, "tablespaces");
     TakeGuardsAway(journal.stage_directory, journal.configuration);
@@ -293,9 +292,8 @@ ActivationReport CheckForNextStart(const ActivationRequest& request) {
 
 ActivationReport MarkForNextStart(const ActivationRequest& request) {
   ActivationReport report = CheckForNextStart(request);
-  WriteNextStageMark(report.data_directory,
-                     {CleanActivationPath(request.stage_directory),
-                      request.other_cluster == OtherCluster::kReplace});
+  WriteNextStageMark(report.data_directory, {CleanActivationPath(request.stage_directory),
+                                             request.other_cluster == OtherCluster::kReplace});
   return report;
 }
 

@@ -25,8 +25,8 @@ namespace backup_ext {
 [[nodiscard]] bool IsFirstStartUnfinished(const std::string& directory);
 
 // Puts the origin's file in force then, with what ALTER SYSTEM has changed since; true when there
-// was something to do. It can be called again after a crash in the middle of it. Throws any Error of
-// the operating system.
+// was something to do. It can be called again after a crash in the middle of it. Throws any Error
+// of the operating system.
 bool FinishFirstStart(const std::string& directory);
 
 }  // namespace backup_ext

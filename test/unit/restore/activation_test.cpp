@@ -220,8 +220,8 @@ TEST_F(ActivationTest, WhatAlterSystemChangedBeforeTheEndOfTheFirstStartIsKept) 
     SCOPED_TRACE(by_undo);
     static_cast<void>(Activate(Request()));
     std::string text = ReadText(data_ + "/postgresql.auto.conf");
-    text = std::regex_replace(text, std::regex("(port|restore_command|recovery_target_time) = .*\n"),
-                              "");
+    text = std::regex_replace(text,
+                              std::regex("(port|restore_command|recovery_target_time) = .*\n"), "");
     text = std::regex_replace(text, std::regex("#.*\n"), "") + "search_path = 'it''s'\n" +
            "recovery_target_name = 'x'\n";
     text = std::regex_replace(text, std::regex("'8MB'"), "'9MB'");
