@@ -45,7 +45,7 @@ sub with_server
 	local $ENV{PGDATA} = $data;
 	my $server = IPC::Run::start([ $script, 'postgres', '-c', 'logging_collector=off' ],
 		'<', \undef, '>', \$output, '2>', \$error);
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "$what: no server: $error";
+	wait_for_recovery($node);
 	same_dump(dump($node), $expected_dump, $what);
 	# It is the process that a container is told to stop.
 	$server->signal('INT');

@@ -97,7 +97,7 @@ undo();
 #
 activate_fresh();
 system_or_bail('pg_ctl', '-D', $data, '-l', $node->logfile, '-w', '-o', '-c recovery_end_command=false', 'start');
-$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die;
+wait_for_recovery($node);
 wait_until(sub { slurp_file("$data/postgresql.auto.conf") eq $auto_conf }, 'the launcher puts the file in place');
 system_or_bail('pg_ctl', '-D', $data, '-w', 'stop');
 start_activated($node);
@@ -108,7 +108,7 @@ undo();
 my $stage = activate_fresh();
 system_or_bail('pg_ctl', '-D', $data, '-l', $node->logfile, '-w', '-o',
 	q{-c recovery_end_command=false -c shared_preload_libraries=''}, 'start');
-$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die;
+wait_for_recovery($node);
 $node->safe_psql('postgres', q{ALTER SYSTEM SET work_mem = '8MB'});
 system_or_bail('pg_ctl', '-D', $data, '-w', 'stop');
 like(runs('undo', 'undo', '--pgdata', $data), qr/is in place now/, 'undo puts the file in place first');
