@@ -215,8 +215,8 @@ SKIP:
 	{
 		my @arguments = $verb eq 'activate' ? ($stage->{directory}, '--pgdata', $data) : ('--pgdata', $data);
 		my %failures;
-		foreach my $fault (map { my $call = $_; map { "$call:error=$_" } qw(ENOSPC EROFS) }
-			qw(renameat2 rename symlink unlink rmdir mkdir fsync))
+		foreach my $fault (qw(renameat2:error=EROFS rename:error=ENOSPC symlink:error=ENOSPC unlink:error=EROFS
+			rmdir:error=EROFS mkdir:error=ENOSPC fsync:error=ENOSPC))
 		{
 			foreach my $lasting ('', '+')
 			{
@@ -226,9 +226,9 @@ SKIP:
 					my $trace = "$base/trace";
 					my ($output, $error) = run_command([ 'strace', '-o', $trace, '-e',
 						"inject=$fault:when=$count$lasting", 'backup_ext', $verb, @arguments ]);
-					last if slurp_file($trace) !~ /\(INJECTED\)/;
+					my $failed = slurp_file($trace) =~ /\(INJECTED\)/;
 					my $what = "$verb, $fault from call $count$lasting";
-					if ($error ne '')
+					if ($failed && $error ne '')
 					{
 						like($error, qr/error: .*(No space left|Read-only file system)/s, "$what: says why");
 						$failures{$lasting}++;
@@ -239,6 +239,7 @@ SKIP:
 					ok(!-e "$data.backup_ext_activation" && !-e "$data.backup_ext_parked"
 							&& -e "$stage->{directory}/backup_ext_stage/stage.json"
 							&& !-e "$data/backup_ext_stage/stage.json", "$what: all is as it was");
+					last unless $failed;
 				}
 			}
 		}
