@@ -13,7 +13,8 @@ build_packages=(g++ cmake make git libzstd-dev libxxhash-dev libssl-dev nlohmann
 demo_packages=("${build_packages[@]}" postgresql-15 util-linux)
 check_packages=("${demo_packages[@]}" libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev
                 clang-format-14
-                postgresql-15-cron groff-base libipc-run-perl perl python3 debootstrap wget)
+                postgresql-15-cron groff-base libipc-run-perl perl python3 debootstrap wget
+                strace zsh fish)
 bench_packages=("${demo_packages[@]}" pgbackrest)
 
 packages=()

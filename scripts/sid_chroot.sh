@@ -20,7 +20,8 @@ days=${BACKUP_EXT_SID_DAYS:-7}
 no_network=75
 
 packages=(g++ cmake make libzstd-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-          libfmt-dev postgresql-18 postgresql-server-dev-18 postgresql-18-cron pgbackrest libipc-run-perl perl python3 groff-base)
+          libfmt-dev postgresql-18 postgresql-server-dev-18 postgresql-18-cron pgbackrest libipc-run-perl perl python3 groff-base
+          strace zsh fish)
 
 inside() {
   unshare --mount --pid --ipc --fork --kill-child bash -c '

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -70,7 +72,7 @@ void PrintReport(const Program& program, const char* action, bool dry_run,
   if (program.json()) {
     return PrintJson({{"action", action},
                       {"dry_run", dry_run},
-                      {"stage_id", report.stage_id},
+                      {"stage_id", TextOrNull(report.stage_id)},
                       {"data_directory", report.data_directory},
                       {"other_directory", TextOrNull(report.other_directory)},
                       {"notices", report.notices}});
@@ -99,22 +101,26 @@ int RunDry(const Program& program, const ActivationRequest& request) {
   return 0;
 }
 
-// The server may run: what must be true is looked at when it starts the next time.
+// The server may run; all else must be true already, and is looked at again before it starts.
 int RunMark(const Program& program, const ActivateOptions& options) {
-  const std::string data = DataDirectory(options.data_directory);
-  const std::string stage = StagePath(options);
-  if (!options.dry_run) MarkForNextStart(stage, data);
+  const ActivationRequest request = RequestOf(options, StagePath(options));
+  const ActivationReport report =
+      options.dry_run ? CheckForNextStart(request) : MarkForNextStart(request);
   if (program.json()) {
     PrintJson({{"action", "mark"},
                {"dry_run", options.dry_run},
-               {"data_directory", data},
-               {"stage_directory", stage}});
-  } else {
-    fmt::print(
-        "Stage \"{}\" {} marked: \"backup_ext activate --if-marked\" makes it the data\n"
-        "directory \"{}\" before the server starts the next time.\n",
-        Printable(stage), options.dry_run ? "would be" : "is", Printable(data));
+               {"stage_id", report.stage_id},
+               {"data_directory", report.data_directory},
+               {"stage_directory", request.stage_directory},
+               {"notices", report.notices}});
+    return 0;
   }
+  fmt::print(
+      "Stage \"{}\" {} marked: \"backup_ext activate --if-marked\" makes it the data\n"
+      "directory \"{}\" before the server starts the next time.\n",
+      Printable(request.stage_directory), options.dry_run ? "would be" : "is",
+      Printable(report.data_directory));
+  PrintNotices(report);
   return 0;
 }
 
@@ -123,7 +129,10 @@ int RunUnmark(const Program& program, const ActivateOptions& options) {
   const bool was_marked =
       options.dry_run ? ReadNextStageMark(data).has_value() : RemoveNextStageMark(data);
   if (program.json()) {
-    PrintJson({{"action", "unmark"}, {"dry_run", options.dry_run}, {"was_marked", was_marked}});
+    PrintJson({{"action", "unmark"},
+               {"dry_run", options.dry_run},
+               {"data_directory", data},
+               {"was_marked", was_marked}});
   } else {
     fmt::print("{}\n", was_marked ? "The mark is taken away." : "No stage was marked.");
   }
@@ -134,18 +143,32 @@ int RunUnmark(const Program& program, const ActivateOptions& options) {
 // one try, or one that nobody remembers would take effect at some later start.
 int RunMarked(const Program& program, const ActivateOptions& options) {
   const std::string data = DataDirectory(options.data_directory);
+  std::vector<std::string> notices;
   if (!options.dry_run) {
-    if (const auto notice = FinishInterrupted(data)) PrintWarning(*notice);
+    if (auto notice = FinishInterrupted(data)) notices.push_back(std::move(*notice));
   }
-  const auto stage = ReadNextStageMark(data);
-  if (!stage) return 0;
-  const ActivationRequest request = RequestOf(options, *stage);
+  if (!program.json()) {
+    for (const std::string& notice : notices) PrintWarning(notice);
+    notices.clear();
+  }
+  const auto mark = ReadNextStageMark(data);
+  if (!mark) {
+    if (program.json()) {
+      PrintReport(program, "none", options.dry_run, {{}, data, {}, std::move(notices)}, {});
+    }
+    return 0;
+  }
+  ActivationRequest request = RequestOf(options, mark->stage_directory);
+  if (mark->replace_other_cluster) request.other_cluster = OtherCluster::kReplace;
   if (options.dry_run) return RunDry(program, request);
   try {
-    const ActivationReport report = Activate(request);
+    ActivationReport report = Activate(request);
     RemoveNextStageMark(data);
+    report.notices.insert(report.notices.begin(), notices.begin(), notices.end());
     PrintReport(program, "activate", false, report, ActivatedText(report));
   } catch (const Error& error) {
+    // The document of an error has no room for them.
+    for (const std::string& notice : notices) PrintWarning(notice);
     if (error.code() != ErrorCode::kLocked) RemoveNextStageMark(data);
     throw;
   }

@@ -20,6 +20,7 @@
 #include "background_worker.h"
 #include "boundary.h"
 #include "event_workers.h"
+#include "first_start_end.h"
 #include "guard.h"
 #include "jobs.h"
 #include "launcher.h"
@@ -71,6 +72,8 @@ struct Memory {
   // When to look at the promise again, by MonotonicNow(), and how many jobs had ended by then.
   Microseconds next_promise_look = 0;
   uint64_t seen_jobs_ended = 0;
+  // Whether the first start of an activated stage has come to its end, where this is one.
+  bool first_start_ended = false;
 };
 
 // At a reload.
@@ -275,6 +278,10 @@ void RunLauncher(MemoryContext context) {
     }
     QueryCancelPending = false;  // there is nothing to cancel
     PlainError error;
+    if (!memory.first_start_ended &&
+        !RunCatchingAll([&memory] { memory.first_start_ended = EndFirstStart(); }, &error)) {
+      Complain(error);
+    }
     if (!RunCatchingAll([&memory] { Tick(&memory); }, &error)) {
       Publish(error.message, Look::kFailed);
       Complain(error);

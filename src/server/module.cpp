@@ -5,6 +5,7 @@
 #include "cluster_state.h"
 #include "launcher.h"
 #include "postgres_headers.h"
+#include "server_lock.h"
 #include "settings.h"
 #include "shared_state.h"
 
@@ -21,6 +22,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   backup_ext::DefineSettings();
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade) return;
+  backup_ext::LockPostmasterFile();
   backup_ext::ForgetAtServerStart();
   backup_ext::RequestSharedState();
   backup_ext::RegisterLauncher();

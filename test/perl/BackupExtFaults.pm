@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw(refuses_with is_error start_sql finish_sql state_of is_unchanged works_again
-  hold_copying release_copying hold_checkpointer hold_in_phase let_go wait_for_signal set_and_reload
+  hold_copying release_copying hold_checkpointer hold_child kill_server hold_in_phase let_go wait_for_signal set_and_reload
   wait_until backup_mode_writes_pages ways_to_cancel waiting_call cancel send_cancel stop_server);
 
 # Processes that are stopped: none may stay so when the test dies.
@@ -241,6 +241,47 @@ sub hold_checkpointer
 		q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
 	stop_process($pid);
 	return $pid;
+}
+
+# Stops a process of a server that lets nobody in yet, by what ps shows of it, as soon as it is there.
+sub hold_child
+{
+	my ($data, $kind) = @_;
+	my $pid;
+	wait_until(sub { ($pid) = children_of($data, $kind) }, "the server has a $kind");
+	stop_process($pid);
+	return $pid;
+}
+
+sub children_of
+{
+	my ($data, $kind) = @_;
+	my $postmaster = postmaster_of($data) // return ();
+	return grep {
+		my $status = eval { slurp_file("/proc/$_/status") } // '';
+		my $title = eval { slurp_file("/proc/$_/cmdline") } // '';
+		$status =~ /^PPid:\s+$postmaster$/m && index($title, $kind) >= 0
+	} map { m{(\d+)$} } glob('/proc/[0-9]*');
+}
+
+sub postmaster_of
+{
+	my ($data) = @_;
+	my $text = eval { slurp_file("$data/postmaster.pid") } // '';
+	return $text =~ /^(\d+)$/m ? $1 : undef;
+}
+
+# Kills the postmaster and all its children at once, those that stand still too.
+sub kill_server
+{
+	my ($data) = @_;
+	my $postmaster = postmaster_of($data) // die 'no server to kill';
+	my @processes = ($postmaster, children_of($data, ''));
+	kill('KILL', @processes);
+	delete @stopped{@processes};
+	# A zombie is still a running server to the next one.
+	wait_until(sub { !grep { process_state($_) ne '' } @processes }, 'all processes of the server end');
+	return;
 }
 
 # Starts SQL in the background, and stops the worker of its job with all its threads in that phase: at

@@ -15,9 +15,10 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use BackupExtFaults qw(wait_until);
 use BackupExtTest qw(start_stage);
 
-our @EXPORT = qw(program runs program_json start_export has_no_trace_of_us start_activated);
+our @EXPORT = qw(program ends_at_a_signal runs program_json start_export has_no_trace_of_us start_activated wait_for_recovery);
 
 # (exit code, standard output, standard error). Without a repository where that is undef.
 sub program
@@ -38,12 +39,50 @@ sub runs
 	return $output;
 }
 
+# It gets SIGINT before a system call, and SIGTERM before another one, each "name:when=count" as strace has
+# it; both must come after the directory was made. It ends in order, and nothing is left of the directory.
+sub ends_at_a_signal
+{
+	my ($what, $calls, $directory, @command) = @_;
+  SKIP:
+	{
+		skip 'there is no strace', 1 if system('strace -o /dev/null true 2>/dev/null') != 0;
+		foreach my $signal (qw(INT TERM))
+		{
+			my $trace = PostgreSQL::Test::Utils::tempdir() . '/trace';
+			my ($output, $error) = ('', '');
+			my ($name, $when) = split(/:/, $calls->{$signal});
+			IPC::Run::run([ 'strace', '-f', '-o', $trace, '-e', "inject=$name:signal=$signal:$when", 'backup_ext', @command ],
+				'<', \undef, '>', \$output, '2>', \$error);
+			is($? >> 8, 1, "$what: SIG$signal is exit code 1");
+			like($error, qr/^backup_ext: error: canceled by the user$/m, "$what: SIG$signal, and it says so");
+			like(slurp_file($trace), qr/mkdir\w*\([^\n]*\Q$directory\E".*--- SIG$signal /s, "$what: it was at work");
+			ok(!-e $directory, "$what: nothing is left");
+		}
+	}
+	return;
+}
+
 # After an activation a node recovers first, and lets nobody in before that is over.
 sub start_activated
 {
 	my ($node) = @_;
 	$node->start;
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'it does not come up';
+	wait_for_recovery($node);
+	return;
+}
+
+# poll_query_until() writes to psql, which may be gone by then: a broken pipe.
+sub wait_for_recovery
+{
+	my ($node) = @_;
+	wait_until(
+		sub {
+			my ($answer) = run_command([ 'psql', '-XAtc', 'SELECT NOT pg_is_in_recovery()', '-h', $node->host,
+					'-p', $node->port, 'postgres' ]);
+			return $answer eq 't';
+		},
+		'it comes up');
 	return;
 }
 

@@ -209,6 +209,50 @@ SKIP:
 		is_deeply([ sort keys %seen ], [ 'f', 't' ], "$verb: both states were seen");
 	}
 
+	# A call fails, once or from then on. Where it is an error, activate has put all back; what it could not
+	# put back, and what undo has begun, the next call ends.
+	foreach my $verb (qw(activate undo))
+	{
+		my @arguments = $verb eq 'activate' ? ($stage->{directory}, '--pgdata', $data) : ('--pgdata', $data);
+		my %failures;
+		foreach my $fault (qw(renameat2:error=EROFS rename:error=ENOSPC symlink:error=ENOSPC unlink:error=EROFS
+			rmdir:error=EROFS mkdir:error=ENOSPC fsync:error=ENOSPC))
+		{
+			foreach my $lasting ('', '+')
+			{
+				for (my $count = 1;; $count++)
+				{
+					program(undef, 'activate', $stage->{directory}, '--pgdata', $data) if $verb eq 'undo';
+					my $trace = "$base/trace";
+					my ($output, $error) = run_command([ 'strace', '-o', $trace, '-e',
+						"inject=$fault:when=$count$lasting", 'backup_ext', $verb, @arguments ]);
+					my $failed = slurp_file($trace) =~ /\(INJECTED\)/;
+					my $what = "$verb, $fault from call $count$lasting";
+					if ($failed && $error ne '')
+					{
+						like($error, qr/error: .*(No space left|Read-only file system)/s, "$what: says why");
+						$failures{$lasting}++;
+						ok(!-e "$data.backup_ext_activation", "$what: it is rolled back")
+						  if $verb eq 'activate' && $lasting eq '';
+					}
+					program(undef, 'undo', '--pgdata', $data);
+					ok(!-e "$data.backup_ext_activation" && !-e "$data.backup_ext_parked"
+							&& -e "$stage->{directory}/backup_ext_stage/stage.json"
+							&& !-e "$data/backup_ext_stage/stage.json", "$what: all is as it was");
+					last unless $failed;
+				}
+			}
+		}
+		ok($failures{''} && $failures{'+'}, "$verb: it failed in both ways");
+	}
+	# Ctrl-C at its heart: it goes on to its end.
+	foreach my $verb (qw(activate undo))
+	{
+		my @arguments = $verb eq 'activate' ? ($stage->{directory}, '--pgdata', $data) : ('--pgdata', $data);
+		succeeds("$verb goes on at a signal", 'strace', '-o', '/dev/null', '-e', 'inject=fsync:signal=INT:when=3',
+			'backup_ext', $verb, @arguments);
+	}
+
 	# A file system that cannot exchange two names: a third name is used. Killed in between, the next call
 	# puts one of the two in place.
 	foreach my $verb (qw(activate undo))

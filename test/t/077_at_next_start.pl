@@ -7,6 +7,7 @@ use BackupExtProgram;
 use BackupExtTest qw(new_node take_backup stage dump);
 use FindBin;
 use IPC::Run;
+use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -44,7 +45,7 @@ sub with_server
 	local $ENV{PGDATA} = $data;
 	my $server = IPC::Run::start([ $script, 'postgres', '-c', 'logging_collector=off' ],
 		'<', \undef, '>', \$output, '2>', \$error);
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "$what: no server: $error";
+	wait_for_recovery($node);
 	same_dump(dump($node), $expected_dump, $what);
 	# It is the process that a container is told to stop.
 	$server->signal('INT');
@@ -79,6 +80,65 @@ rename("$stage->{directory}/PG_VERSION", "$stage->{directory}/away") or die;
 with_server('a container whose stage is broken', $now, qr/the marked stage was not activated/);
 rename("$stage->{directory}/away", "$stage->{directory}/PG_VERSION") or die;
 with_server('a mark is good for one try', $now, qr/database system is ready/);
+
+#
+# What can never be activated cannot be marked, dry or not; each answer is a document.
+#
+$node->start;
+$stage = stage($node, $backup_id);
+my $other = PostgreSQL::Test::Cluster->new('other');
+$other->init;
+foreach my $case (
+	[ 'a directory that is none', $other->basedir, 2, qr/has no PG_VERSION/ ],
+	[ 'another cluster', $other->data_dir, 2, qr/is of another cluster/ ],
+	[ 'a mount point', '/proc', 2, qr/./ ],
+	[ 'another file system', '/dev/shm/none', 1, qr/another file system|does not exist/ ])
+{
+	my ($what, $place, $code, $detail) = @$case;
+	foreach my $dry ([], ['--dry-run'])
+	{
+		my $document = program_json(undef, $code, 'activate', $stage->{directory}, '--pgdata', $place, '--at-next-start',
+			@$dry);
+		like($document->{error}{detail} // '', $detail, "$what cannot be marked");
+	}
+	ok(!-e "$place.backup_ext_next", "$what: there is no mark");
+}
+
+sub is_document
+{
+	my ($what, $expected, @arguments) = @_;
+	my $document = program_json(undef, 0, @arguments);
+	is(ref(delete $document->{notices} // []), 'ARRAY', "$what: notices");
+	is_deeply($document, $expected, "$what: the document");
+	return;
+}
+
+my %of_data = (data_directory => $data, dry_run => JSON::PP::false);
+my %of_mark = (action => 'mark', stage_id => $stage->{stage_id}, stage_directory => $stage->{directory}, %of_data);
+my %of_stage = (stage_id => $stage->{stage_id}, other_directory => $stage->{directory}, %of_data);
+my @if_marked = ('activate', '--if-marked', '--pgdata', $data);
+my @mark = ('activate', $stage->{directory}, '--pgdata', $data, '--at-next-start');
+is_document('mark, dry', { %of_mark, dry_run => JSON::PP::true }, @mark, '--dry-run');
+my %none = (action => 'none', %of_data, stage_id => undef, other_directory => undef);
+is_document('not marked yet', \%none, @if_marked);
+is_document('mark', \%of_mark, @mark);
+is_document('unmark', { action => 'unmark', was_marked => JSON::PP::true, %of_data }, 'activate', '--unmark', '--pgdata', $data);
+is_document('unmark again', { action => 'unmark', was_marked => JSON::PP::false, %of_data }, 'activate', '--unmark',
+	'--pgdata', $data);
+is_document('mark again', \%of_mark, @mark);
+$node->stop;
+is_document('what is marked, dry', { action => 'activate', %of_stage, dry_run => JSON::PP::true }, @if_marked, '--dry-run');
+is_document('what is marked', { action => 'activate', %of_stage }, @if_marked);
+is_document('nothing is marked', \%none, @if_marked);
+is_document('undo, dry', { action => 'undo', %of_stage, dry_run => JSON::PP::true }, 'undo', '--pgdata', $data, '--dry-run');
+is_document('undo', { action => 'undo', %of_stage }, 'undo', '--pgdata', $data);
+
+# Who marks with --replace-other-cluster need not say it again at the start.
+runs('mark for another cluster', 'activate', $stage->{directory}, '--pgdata', $other->data_dir, '--at-next-start',
+	'--replace-other-cluster');
+my $document = program_json(undef, 0, 'activate', '--if-marked', '--pgdata', $other->data_dir);
+is($document->{action}, 'activate', 'it is activated in the place of another cluster');
+runs('undo', 'undo', '--pgdata', $other->data_dir);
 
 #
 # systemd: the line is a command of words, with the instance in it. `%I` is the directory's own end.

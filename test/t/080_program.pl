@@ -68,6 +68,9 @@ is($copy->{host}, $restored->{socket_directory}, 'restore: the socket');
 same_dump(dump($copy), $dump, 'restore: equal by dump');
 stop_stage($copy);
 
+ends_at_a_signal('restore', { INT => 'fsync:when=20', TERM => 'mkdirat:when=10' }, "$base/canceled",
+	'--repository', $repository, 'restore', 'latest', "$base/canceled");
+
 #
 # verify: remembered in the repository; damage is exit code 3
 #

@@ -153,6 +153,14 @@ my $head = IPC::Run::run([ 'backup_ext', '--repository', $repository, 'export', 
 like($error, qr/error: could not write.*Broken pipe/, 'a broken pipe is an error');
 
 #
+# Ctrl-C ends it in order.
+#
+ends_at_a_signal('export as plain files', { INT => 'fsync:when=20', TERM => 'mkdirat:when=10' }, "$base/canceled",
+	'--repository', $repository, 'export', $simple_id, "$base/canceled");
+ends_at_a_signal('export as tar', { INT => 'write:when=50', TERM => 'write:when=90' }, "$base/canceled",
+	'--repository', $repository, 'export', $simple_id, "$base/canceled", '--format', 'tar');
+
+#
 # Refusals leave things as they were.
 #
 foreach my $case (

@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "restore/configuration.h"
+#include "restore/first_start.h"
 #include "restore/owned_file.h"
 #include "restore/stage_marker.h"
-#include "restore/stage_settings.h"
 #include "restore/stage_tree.h"
 #include "restore/tablespace_links.h"
 
@@ -21,24 +21,10 @@ namespace {
 
 constexpr size_t kConfigurationLimitBytes = 64UL * 1024 * 1024;
 
-// Run by the server in its data directory.
-constexpr std::string_view kRecoveryEndCommand =
-    "mv -f backup_ext_stage/next.auto.conf postgresql.auto.conf";
-
 std::string InFolder(const std::string& directory, std::string_view name) {
   return fmt::format("{}/{}/{}", directory, kStageFolder, name);
 }
 
-std::string OriginAutoConf(const std::string& directory) {
-  return InFolder(directory, "postgresql.auto.conf");
-}
-std::string NextAutoConf(const std::string& directory) {
-  return InFolder(directory, "next.auto.conf");
-}
-// While it is there, the guards are not in force.
-std::string GuardedAutoConf(const std::string& directory) {
-  return InFolder(directory, "guarded.auto.conf");
-}
 std::string StagedConfiguration(const std::string& directory) {
   return InFolder(directory, "staged.postgresql.conf");
 }
@@ -104,10 +90,7 @@ void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
   PutConfiguration(directory, fate);
   if (StatLink(directory + "/recovery.signal")) {
     WriteOwnedFile(NextAutoConf(directory), origin_text, directory);
-    WriteOwnedFile(
-        path,
-        RecoveringAutoConf(origin_text, ReadText(GuardedAutoConf(directory)), kRecoveryEndCommand),
-        directory);
+    WriteOwnedFile(path, FirstStartAutoConf(directory), directory);
   } else {
     WriteOwnedFile(path, origin_text, directory);
   }
@@ -115,6 +98,7 @@ void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
 
 void GiveGuardsBack(const std::string& directory, AfterUse use) {
   if (!StatLink(GuardedAutoConf(directory))) return;
+  if (use == AfterUse::kServed) FinishFirstStart(directory);
   const std::string path = directory + "/postgresql.auto.conf";
   const std::string guarded_text = ReadText(GuardedAutoConf(directory));
   const std::string text = ReadText(path);

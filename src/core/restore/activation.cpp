@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "restore/activated_tree.h"
+#include "restore/first_start.h"
 #include "restore/running_server.h"
 
 namespace backup_ext {
@@ -78,10 +79,20 @@ void FinishActivation(ActivationJournal journal, const StepDone& step_done) {
   Tell(step_done, "end");
 }
 
-// Everything back in the stage, wherever the activation stopped before its exchange.
+// Everything back in the stage, wherever the activation stopped.
 void RollBack(const ActivationJournal& journal) {
-  CheckNotRunning(journal.stage_directory,
-                  fmt::format("roll back the activation of stage {}", journal.stage_id));
+  const std::string attempt = fmt::format("roll back the activation of stage {}", journal.stage_id);
+  CheckNotRunning(journal.stage_directory, attempt);
+  if (HasSwitched(journal)) {
+    CheckNotRunning(journal.data_directory, attempt);
+    // It may say already that the activation is done.
+    WriteActivationJournal(journal);
+    if (journal.old_inode == 0) {
+      Rename(journal.data_directory, journal.stage_directory);
+    } else {
+      UnmarkReplaced(journal.stage_directory);
+    }
+  }
   if (journal.old_inode != 0) PutInPlace(journal, journal.old_inode);
   GiveMarkerBack(journal.stage_directory, AfterUse::kNeverServed);
   GiveGuardsBack(journal.stage_directory, AfterUse::kNeverServed);
@@ -138,6 +149,17 @@ std::optional<ActivationJournal> Resume(const std::string& data_directory, std::
   return ReadActivationJournal(data_directory);
 }
 
+// Of an activated stage whose server ended before it came to it.
+std::string EndFirstStart(const std::string& data_directory) {
+  if (!IsFirstStartUnfinished(data_directory)) return {};
+  CheckNotRunning(data_directory, "put the origin's postgresql.auto.conf in place");
+  if (!FinishFirstStart(data_directory)) return {};
+  return fmt::format(
+      "The first start in \"{}\" was interrupted at its end: the origin's postgresql.auto.conf "
+      "is in place now.",
+      data_directory);
+}
+
 std::string InterruptedNotice(const ActivationJournal& journal) {
   return fmt::format(
       "The {} of stage {} was interrupted; it will be {} first.",
@@ -151,10 +173,19 @@ ActivationReport ReportOf(const ActivationJournal& journal, std::vector<std::str
           journal.old_inode == 0 ? std::string() : journal.stage_directory, std::move(notices)};
 }
 
+Error NotRolledBack(const Error& error, const Error& second) {
+  std::string detail = error.detail();
+  if (!detail.empty()) detail += ' ';
+  detail += fmt::format("It could not be rolled back either: {}.", second.message());
+  return Error(error.code(), error.message(), std::move(detail),
+               "Mend the cause; then \"backup_ext undo\" puts back what was, and \"backup_ext "
+               "activate\" tries again.");
+}
+
 void Run(const ActivationJournal& journal, const StepDone& step_done) {
-  WriteActivationJournal(journal);
-  Tell(step_done, "journal");
   try {
+    WriteActivationJournal(journal);
+    Tell(step_done, "journal");
     MoveTablespacesOut(journal, journal.stage_directory);
     Tell(step_done, "tablespaces");
     TakeGuardsAway(journal.stage_directory, journal.configuration);
@@ -162,8 +193,12 @@ void Run(const ActivationJournal& journal, const StepDone& step_done) {
     TakeMarkerAway(journal.stage_directory);
     Tell(step_done, "marker");
     FinishActivation(journal, step_done);
-  } catch (const Error&) {
-    if (!HasSwitched(journal)) RollBack(journal);
+  } catch (const Error& error) {
+    try {
+      RollBack(journal);
+    } catch (const Error& second) {
+      throw NotRolledBack(error, second);
+    }
     throw;
   }
 }
@@ -193,6 +228,7 @@ ActivationReport Activate(const ActivationRequest& request) {
     return ReportOf(*earlier, {std::move(notice)});
   }
   ActivationPlan plan = PlanActivation(stage, data, request.other_cluster);
+  if (notice.empty()) notice = EndFirstStart(data);
   if (!notice.empty()) plan.notices.insert(plan.notices.begin(), std::move(notice));
   Run(plan.journal, request.step_done);
   return ReportOf(plan.journal, std::move(plan.notices));
@@ -226,6 +262,7 @@ ActivationReport UndoActivation(const std::string& data_directory, const StepDon
   if (!notice.empty()) report.notices.push_back(std::move(notice));
   if (!journal) return report;
   CheckUndo(*journal);
+  if (notice = EndFirstStart(data); !notice.empty()) report.notices.push_back(std::move(notice));
   journal->state = ActivationState::kUndoing;
   WriteActivationJournal(*journal);
   Tell(step_done, "journal");
@@ -236,16 +273,28 @@ ActivationReport UndoActivation(const std::string& data_directory, const StepDon
 std::optional<std::string> FinishInterrupted(const std::string& data_directory) {
   const std::string data = CleanActivationPath(data_directory);
   const auto journal = ReadActivationJournal(data);
-  if (!journal || journal->state == ActivationState::kActivated) return std::nullopt;
+  const bool is_whole = !journal || journal->state == ActivationState::kActivated;
+  if (is_whole && !IsFirstStartUnfinished(data)) return std::nullopt;
   const FileDescriptor lock = LockAgainstOthers(data);
   std::string notice;
   (void)Resume(data, &notice);
+  if (notice.empty()) notice = EndFirstStart(data);
+  if (notice.empty()) return std::nullopt;
   return notice;
 }
 
-void MarkForNextStart(const std::string& stage_directory, const std::string& data_directory) {
-  CheckFinishedStage(stage_directory);
-  WriteNextStageMark(data_directory, stage_directory);
+ActivationReport CheckForNextStart(const ActivationRequest& request) {
+  const ActivationPlan plan = PlanActivation(CleanActivationPath(request.stage_directory),
+                                             CleanActivationPath(request.data_directory),
+                                             request.other_cluster, RunningServer::kAllow);
+  return ReportOf(plan.journal, plan.notices);
+}
+
+ActivationReport MarkForNextStart(const ActivationRequest& request) {
+  ActivationReport report = CheckForNextStart(request);
+  WriteNextStageMark(report.data_directory, {CleanActivationPath(request.stage_directory),
+                                             request.other_cluster == OtherCluster::kReplace});
+  return report;
 }
 
 }  // namespace backup_ext

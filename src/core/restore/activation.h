@@ -47,12 +47,14 @@ struct ActivationReport {
 [[nodiscard]] ActivationReport UndoActivation(
     const std::string& data_directory, const std::function<void(std::string_view)>& step_done = {});
 
-// Finishes or rolls back what an earlier call left in the middle, and says which. Nothing when
-// there is nothing of that kind.
+// Finishes or rolls back what an earlier call left in the middle, or the first start of an
+// activated stage, and says which. Nothing when there is nothing of that kind.
 std::optional<std::string> FinishInterrupted(const std::string& data_directory);
 
-// Marks a stage for the next start of a server that may be running now. Throws as PlanActivation()
-// does for what is no finished stage.
-void MarkForNextStart(const std::string& stage_directory, const std::string& data_directory);
+// Marks a stage for the next start of a server that may be running now; the same for the stage.
+// Throws what PlanActivation() throws otherwise.
+[[nodiscard]] ActivationReport MarkForNextStart(const ActivationRequest& request);
+// Changes nothing.
+[[nodiscard]] ActivationReport CheckForNextStart(const ActivationRequest& request);
 
 }  // namespace backup_ext

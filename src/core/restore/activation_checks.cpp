@@ -136,6 +136,10 @@ void CheckUser(const std::string& stage, const std::string& data, bool has_old) 
 
 void CheckSameCluster(const std::string& stage, const std::string& data, OtherCluster other) {
   const std::string version = VersionOf(stage);
+  if (version.empty()) {
+    throw Refusal(ErrorCode::kNotInPrerequisiteState, stage,
+                  "It is damaged: its PG_VERSION is missing or empty.", "Restore again.");
+  }
   if (VersionOf(data) != version) {
     throw Refusal(ErrorCode::kInvalidArgument, stage,
                   fmt::format("It is of PostgreSQL {}, \"{}\" of PostgreSQL {}.", version, data,
@@ -232,10 +236,8 @@ std::string CleanActivationPath(const std::string& directory) {
   return path;
 }
 
-void CheckFinishedStage(const std::string& directory) { (void)CheckIsStage(directory); }
-
 ActivationPlan PlanActivation(const std::string& stage_directory, const std::string& data_directory,
-                              OtherCluster other_cluster) {
+                              OtherCluster other_cluster, RunningServer running) {
   const StageMarker marker = CheckIsStage(stage_directory);
   if (IsInside(stage_directory, data_directory) || IsInside(data_directory, stage_directory)) {
     throw Refusal(ErrorCode::kInvalidArgument, stage_directory,
@@ -246,9 +248,11 @@ ActivationPlan PlanActivation(const std::string& stage_directory, const std::str
   const bool has_old = CheckIsDataDirectory(stage_directory, data_directory);
   CheckMountPoints(stage_directory, data_directory);
   CheckUser(stage_directory, data_directory, has_old);
-  const std::string attempt = fmt::format("activate stage {}", marker.stage_id);
-  CheckNotRunning(data_directory, attempt);
-  CheckNotRunning(stage_directory, attempt);
+  if (running == RunningServer::kRefuse) {
+    const std::string attempt = fmt::format("activate stage {}", marker.stage_id);
+    CheckNotRunning(data_directory, attempt);
+    CheckNotRunning(stage_directory, attempt);
+  }
   if (has_old) {
     CheckSameCluster(stage_directory, data_directory, other_cluster);
     CheckTablespaces(stage_directory, data_directory);

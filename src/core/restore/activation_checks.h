@@ -18,6 +18,11 @@ struct ActivationPlan {
   std::vector<std::string> notices;  // full sentences: what the user should know before
 };
 
+enum class RunningServer {
+  kRefuse,
+  kAllow,  // it is a plan for later
+};
+
 // The name to exchange: absolute, every link resolved. Throws Error(kInvalidArgument).
 [[nodiscard]] std::string CleanActivationPath(const std::string& directory);
 
@@ -27,10 +32,8 @@ struct ActivationPlan {
 // another cluster or version), kPermissionDenied.
 [[nodiscard]] ActivationPlan PlanActivation(const std::string& stage_directory,
                                             const std::string& data_directory,
-                                            OtherCluster other_cluster);
-
-// Throws Error unless a finished stage lies there that was not activated.
-void CheckFinishedStage(const std::string& directory);
+                                            OtherCluster other_cluster,
+                                            RunningServer running = RunningServer::kRefuse);
 
 // Throws when the way back is not open: a server runs, or a directory is not the one it was.
 void CheckUndo(const ActivationJournal& journal);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@ namespace backup_ext {
 namespace {
 
 constexpr size_t kJournalLimitBytes = 64 * 1024;
+constexpr std::string_view kReplaceOtherCluster = "replace other cluster";
 
 NLOHMANN_JSON_SERIALIZE_ENUM(ActivationState, {{ActivationState::kActivating, "activating"},
                                                {ActivationState::kActivated, "activated"},
@@ -82,16 +84,22 @@ void RemoveActivationJournal(const std::string& data_directory) {
   SyncDirectory(ParentDirectory(data_directory));
 }
 
-void WriteNextStageMark(const std::string& data_directory, const std::string& stage_directory) {
-  WriteOwnedFile(MarkPath(data_directory), PathToText(stage_directory) + "\n", stage_directory);
+// One line for the path, then one for the option.
+void WriteNextStageMark(const std::string& data_directory, const NextStageMark& mark) {
+  std::string text = PathToText(mark.stage_directory) + "\n";
+  if (mark.replace_other_cluster) text.append(kReplaceOtherCluster).append("\n");
+  WriteOwnedFile(MarkPath(data_directory), text, mark.stage_directory);
 }
 
-std::optional<std::string> ReadNextStageMark(const std::string& data_directory) {
+std::optional<NextStageMark> ReadNextStageMark(const std::string& data_directory) {
   const std::string path = MarkPath(data_directory);
   if (!StatLink(path)) return std::nullopt;
-  std::string text(AsText(ReadWholeFile(path, kJournalLimitBytes)));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return PathFromText(text);
+  const Bytes content = ReadWholeFile(path, kJournalLimitBytes);
+  const std::string_view text = AsText(content);
+  const size_t end = std::min(text.find('\n'), text.size());
+  return NextStageMark{
+      .stage_directory = PathFromText(std::string(text.substr(0, end))),
+      .replace_other_cluster = text.find(kReplaceOtherCluster, end) != std::string_view::npos};
 }
 
 bool RemoveNextStageMark(const std::string& data_directory) {

@@ -53,8 +53,12 @@ void RemoveActivationJournal(const std::string& data_directory);
 
 // The mark: a stage that is to become the server at its next start. One file beside the data
 // directory, `<data directory>.backup_ext_next`.
-void WriteNextStageMark(const std::string& data_directory, const std::string& stage_directory);
-[[nodiscard]] std::optional<std::string> ReadNextStageMark(const std::string& data_directory);
+struct NextStageMark {
+  std::string stage_directory;
+  bool replace_other_cluster = false;
+};
+void WriteNextStageMark(const std::string& data_directory, const NextStageMark& mark);
+[[nodiscard]] std::optional<NextStageMark> ReadNextStageMark(const std::string& data_directory);
 // True when there was one.
 bool RemoveNextStageMark(const std::string& data_directory);
 

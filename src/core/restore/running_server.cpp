@@ -1,6 +1,7 @@
 // Does a server run on a data directory?
 #include "restore/running_server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -42,6 +43,19 @@ std::optional<int> PostmasterOf(const std::string& directory) {
   return pid;
 }
 
+// Of a server that cannot be seen from here, in another container: it holds a lock. See
+// src/server/server_lock.h.
+bool IsPidFileLocked(const std::string& directory) {
+  const std::string path = directory + "/postmaster.pid";
+  const auto status = StatLink(path);
+  if (!status || !S_ISREG(status->st_mode)) return false;
+  const FileDescriptor fd = OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return fcntl(fd.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 bool IsPostgres(const std::string& pid) {
   try {
     const Bytes name = ReadWholeFile(fmt::format("/proc/{}/comm", pid), 4096);
@@ -80,7 +94,13 @@ void CheckNotRunning(const std::string& directory, std::string_view attempt) {
   } else {
     pid = ProcessIn(*status);
   }
-  if (!pid) return;
+  if (!pid) {
+    if (!IsPidFileLocked(directory)) return;
+    throw Error(ErrorCode::kNotInPrerequisiteState,
+                fmt::format("cannot {}: a server is running in \"{}\"", attempt, directory),
+                "It holds a lock on postmaster.pid, and its processes cannot be seen from here.",
+                "Stop it first, where it runs: in another container, or on another machine.");
+  }
   throw Error(ErrorCode::kNotInPrerequisiteState,
               fmt::format("cannot {}: a server is running in \"{}\"", attempt, directory),
               fmt::format("Its process is {}.", *pid),

@@ -9,8 +9,8 @@ namespace backup_ext {
 // Throws Error(kNotInPrerequisiteState) `cannot <attempt>: a server is running in "<directory>"`
 // with the command that stops it when postmaster.pid names a live process of this directory, or any
 // process named postgres has it as its working directory: what a server that was killed leaves
-// behind still writes. A server in another container that shares only the file system cannot be
-// seen.
+// behind still writes. Of a server in another container that shares only the file system nothing
+// is seen but the lock that it holds, if backup_ext is preloaded in it.
 void CheckNotRunning(const std::string& directory, std::string_view attempt);
 
 }  // namespace backup_ext

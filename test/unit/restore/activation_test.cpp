@@ -1,10 +1,12 @@
 // A stage becomes the server, and the way back; killed at every step of both.
 #include "restore/activation.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <regex>
 
 #include "restore/configuration.h"
 #include "restore/restore_test_support.h"
@@ -187,6 +189,59 @@ TEST_F(ActivationTest, TheFirstStartRecoversAndThenTheOriginsFileIsInForce) {
             "# by hand\nwork_mem = '8MB'\nport = 1111\n");
 }
 
+// The server crashed between the removal of recovery.signal and its recovery_end_command.
+TEST_F(ActivationTest, AFirstStartThatDidNotEndIsFinished) {
+  const std::string origins = "# by hand\nwork_mem = '8MB'\nport = 1111\n";
+  MakeOld();
+  MakeStage();
+  static_cast<void>(Activate(Request()));
+  EXPECT_FALSE(FinishInterrupted(data_));  // it is still to be recovered
+  EXPECT_THAT(ReadText(data_ + "/postgresql.auto.conf"), HasSubstr("restore_command"));
+  RemoveFile(data_ + "/recovery.signal");
+  EXPECT_THAT(*FinishInterrupted(data_), HasSubstr("is in place now"));
+  EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), origins);
+  EXPECT_FALSE(StatLink(data_ + "/backup_ext_stage/next.auto.conf"));
+  EXPECT_FALSE(FinishInterrupted(data_));
+  static_cast<void>(UndoActivation(data_));
+  static_cast<void>(Activate(Request()));
+  EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), origins);
+}
+
+// ALTER SYSTEM writes the file anew, without comments. RESET of what only the recovery needs gives
+// the origin's value back.
+TEST_F(ActivationTest, WhatAlterSystemChangedBeforeTheEndOfTheFirstStartIsKept) {
+  const std::string origins = "work_mem = '8MB'\nport = 1111\nrestore_command = 'cp %f %p'\n";
+  MakeOld();
+  backup_.AddMinimum();
+  std::erase_if(backup_.first, [](const auto& e) { return e.path == "postgresql.auto.conf"; });
+  backup_.AddFile("postgresql.auto.conf", origins);
+  Commit();
+  for (const bool by_undo : {false, true}) {
+    SCOPED_TRACE(by_undo);
+    static_cast<void>(Activate(Request()));
+    std::string text = ReadText(data_ + "/postgresql.auto.conf");
+    text = std::regex_replace(text,
+                              std::regex("(port|restore_command|recovery_target_time) = .*\n"), "");
+    text = std::regex_replace(text, std::regex("#.*\n"), "") + "search_path = 'it''s'\n" +
+           "recovery_target_name = 'x'\n";
+    text = std::regex_replace(text, std::regex("'8MB'"), "'9MB'");
+    Write(data_ + "/postgresql.auto.conf", text);
+    RemoveFile(data_ + "/recovery.signal");
+    if (by_undo) {
+      EXPECT_THAT(UndoActivation(data_).notices[0], HasSubstr("is in place now"));
+      static_cast<void>(Activate(Request()));
+    } else {
+      static_cast<void>(FinishInterrupted(data_));
+    }
+    EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"),
+              "restore_command = 'cp %f %p'\nrecovery_target_name = 'x'\nsearch_path = 'it''s'\n"
+              "work_mem = '9MB'\n");
+    static_cast<void>(UndoActivation(data_));
+    Write(InStage("backup_ext_stage/postgresql.auto.conf"), origins);
+    Write(InStage("recovery.signal"), "");
+  }
+}
+
 TEST_F(ActivationTest, AStageThatWasStartedNeedsNoRecovery) {
   MakeOld();
   MakeStage();
@@ -269,6 +324,57 @@ TEST_F(ActivationTest, KilledAtEveryStepOfUndo) {
     static_cast<void>(Activate(Request()));
     ExpectActivated();
     static_cast<void>(UndoActivation(data_));
+  }
+  EXPECT_EQ(steps, 8);
+}
+
+// Nobody is killed, but a step fails: all is as it was.
+TEST_F(ActivationTest, FailsAtEveryStepOfActivate) {
+  MakeStage();
+  for (const bool has_old : {false, true}) {
+    if (has_old) MakeOld();
+    Remember();
+    int steps = 1;
+    for (bool failed = true; failed; ++steps) {
+      SCOPED_TRACE(steps);
+      int count = 0;
+      ActivationRequest request = Request();
+      request.step_done = [&](std::string_view) {
+        if (++count == steps) throw Error(ErrorCode::kNoSpace, "no space");
+      };
+      const auto error = ErrorOf([&] { static_cast<void>(Activate(request)); });
+      failed = error.has_value();
+      if (!failed) break;
+      EXPECT_EQ(error->message(), "no space");
+      EXPECT_EQ(error->detail(), "");
+      ExpectAsBefore();
+      EXPECT_FALSE(was_served_);
+    }
+    EXPECT_EQ(steps, 8);
+    static_cast<void>(UndoActivation(data_));
+    static_cast<void>(RemoveFile(InStage("backup_ext_stage/served")));
+    ExpectAsBefore();
+  }
+}
+
+// An undo that fails is finished by the next call.
+TEST_F(ActivationTest, FailsAtEveryStepOfUndo) {
+  MakeOld();
+  MakeStage();
+  int steps = 1;
+  for (;; ++steps) {
+    SCOPED_TRACE(steps);
+    static_cast<void>(Activate(Request()));
+    int count = 0;
+    const auto error = ErrorOf([&] {
+      static_cast<void>(UndoActivation(data_, [&](std::string_view) {
+        if (++count == steps) throw Error(ErrorCode::kNoSpace, "no space");
+      }));
+    });
+    ExpectOneOfTwo();
+    if (ReadActivationJournal(data_)) static_cast<void>(UndoActivation(data_));
+    ExpectAsBefore();
+    if (!error) break;
   }
   EXPECT_EQ(steps, 8);
 }
@@ -372,8 +478,12 @@ TEST_F(ActivationTest, NamesThatAreNotUtf8) {
   EXPECT_EQ(ReadActivationJournal(data_)->stage_directory, stage_);
   static_cast<void>(UndoActivation(data_));
   ExpectAsBefore();
-  WriteNextStageMark(data_, stage_);
-  EXPECT_EQ(ReadNextStageMark(data_), stage_);
+  WriteNextStageMark(data_, {stage_});
+  EXPECT_EQ(ReadNextStageMark(data_)->stage_directory, stage_);
+  EXPECT_FALSE(ReadNextStageMark(data_)->replace_other_cluster);
+  WriteNextStageMark(data_, {stage_, true});
+  EXPECT_EQ(ReadNextStageMark(data_)->stage_directory, stage_);
+  EXPECT_TRUE(ReadNextStageMark(data_)->replace_other_cluster);
 }
 
 TEST_F(ActivationTest, TellsOfALinkedWalDirectory) {
@@ -430,7 +540,47 @@ TEST_F(ActivationTest, RefusesAnUnfinishedStage) {
   RemoveFile(InStage("global/pg_control"));
   Remember();
   ExpectRefused("It is not finished", Request());
-  EXPECT_TRUE(ErrorOf([&] { MarkForNextStart(stage_, data_); }));
+  EXPECT_TRUE(ErrorOf([&] { static_cast<void>(MarkForNextStart(Request())); }));
+}
+
+TEST_F(ActivationTest, RefusesAStageWithoutItsVersion) {
+  MakeOld();
+  MakeStage();
+  RemoveFile(InStage("PG_VERSION"));
+  Remember();
+  ExpectRefused("It is damaged: its PG_VERSION is missing", Request());
+}
+
+// But for a running server, a mark takes what an activation takes.
+TEST_F(ActivationTest, MarksOnlyWhatCanBeActivated) {
+  MakeOld(1234);
+  MakeStage();
+  const auto refused = [&](const ActivationRequest& request, const char* text) {
+    const auto dry = ErrorOf([&] { static_cast<void>(CheckForNextStart(request)); });
+    const auto error = ErrorOf([&] { static_cast<void>(MarkForNextStart(request)); });
+    ASSERT_TRUE(error) << text;
+    ASSERT_TRUE(dry) << text;
+    EXPECT_THAT(error->detail(), HasSubstr(text));
+    EXPECT_EQ(dry->detail(), error->detail());
+    EXPECT_FALSE(ReadNextStageMark(request.data_directory));
+  };
+  refused(Request(), "is of another cluster");
+  ActivationRequest request = Request();
+  request.data_directory = directory_ / "repository";
+  refused(request, "has no PG_VERSION");
+  request.data_directory = "/proc";
+  refused(request, "");
+  request = Request();
+  request.other_cluster = OtherCluster::kReplace;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(data_);
+  Write(data_ + "/postmaster.pid", fmt::format("{}\n", getpid()));
+  EXPECT_TRUE(ErrorOf([&] { static_cast<void>(Activate(request)); }));
+  static_cast<void>(CheckForNextStart(request));
+  EXPECT_FALSE(ReadNextStageMark(data_));
+  EXPECT_EQ(MarkForNextStart(request).stage_id, stage_id_);
+  std::filesystem::current_path(before);
+  EXPECT_TRUE(ReadNextStageMark(data_)->replace_other_cluster);
 }
 
 TEST_F(ActivationTest, RefusesTablespacesThatAreInUse) {
@@ -466,6 +616,31 @@ TEST_F(ActivationTest, RefusesARunningServer) {
   std::filesystem::current_path("/");
   ASSERT_TRUE(error);
   EXPECT_THAT(error->message(), HasSubstr("a server is running in"));
+}
+
+// All that can be seen of a server in another container is its lock.
+TEST_F(ActivationTest, RefusesAServerThatHoldsItsLock) {
+  MakeOld();
+  MakeStage();
+  const pid_t gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  for (const std::string& place : {data_, stage_}) {
+    const std::string path = place + "/postmaster.pid";
+    Write(path, fmt::format("{}\n", gone));
+    Remember();
+    {
+      const FileDescriptor fd = OpenFile(path, O_RDONLY);
+      struct flock lock {};
+      lock.l_type = F_RDLCK;
+      lock.l_whence = SEEK_SET;
+      ASSERT_EQ(fcntl(fd.get(), F_OFD_SETLK, &lock), 0);
+      ExpectRefused("a server is running in", Request());
+    }
+    // After a crash the file is left over, and nobody has the lock.
+    static_cast<void>(CheckActivation(Request()));
+    RemoveFile(path);
+  }
 }
 
 TEST_F(ActivationTest, UndoNeedsBothDirectories) {

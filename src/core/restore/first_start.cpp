@@ -1,0 +1,109 @@
+// The first start of an activated stage.
+#include "restore/first_start.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "base/file.h"
+#include "restore/owned_file.h"
+#include "restore/settings_file.h"
+#include "restore/stage_settings.h"
+#include "restore/stage_tree.h"
+
+namespace backup_ext {
+namespace {
+
+using Settings = std::map<std::string, std::string>;
+
+constexpr size_t kConfigurationLimitBytes = 64UL * 1024 * 1024;
+
+// Run by the server in its data directory.
+constexpr std::string_view kRecoveryEndCommand =
+    "mv -f backup_ext_stage/next.auto.conf postgresql.auto.conf";
+
+std::string InFolder(const std::string& directory, std::string_view name) {
+  return fmt::format("{}/{}/{}", directory, kStageFolder, name);
+}
+
+std::string AutoConf(const std::string& directory) { return directory + "/postgresql.auto.conf"; }
+
+std::string ReadText(const std::string& path) {
+  return std::string(AsText(ReadWholeFile(path, kConfigurationLimitBytes)));
+}
+
+Settings SettingsOf(std::string_view text) {
+  Settings settings;
+  for (const std::string_view line : LinesOf(text)) {
+    if (std::string name = SettingOfLine(line); !name.empty()) {
+      settings[std::move(name)] = ValueOfLine(line);
+    }
+  }
+  return settings;
+}
+
+bool Has(const Settings& settings, const std::string& name, const std::string& value) {
+  const auto found = settings.find(name);
+  return found != settings.end() && found->second == value;
+}
+
+// `origin_text` with what was changed from `first_text` to `text`. A setting of the recovery that
+// was reset is the origin's again.
+std::string WithChanges(std::string_view origin_text, std::string_view first_text,
+                        std::string_view text) {
+  const Settings origin = SettingsOf(origin_text);
+  const Settings first = SettingsOf(first_text);
+  const Settings now = SettingsOf(text);
+  std::set<std::string> names;
+  std::string lines;
+  for (const auto& [name, value] : now) {
+    if (Has(first, name, value)) continue;
+    names.insert(name);
+    lines += fmt::format("{} = {}\n", name, QuoteSetting(value));
+  }
+  for (const auto& [name, value] : first) {
+    if (!now.contains(name) && Has(origin, name, value)) names.insert(name);
+  }
+  if (names.empty()) return std::string(origin_text);
+  return WithoutSettings(origin_text, names) + lines;
+}
+
+}  // namespace
+
+std::string OriginAutoConf(const std::string& directory) {
+  return InFolder(directory, "postgresql.auto.conf");
+}
+std::string NextAutoConf(const std::string& directory) {
+  return InFolder(directory, "next.auto.conf");
+}
+std::string GuardedAutoConf(const std::string& directory) {
+  return InFolder(directory, "guarded.auto.conf");
+}
+
+std::string FirstStartAutoConf(const std::string& directory) {
+  return RecoveringAutoConf(ReadText(OriginAutoConf(directory)),
+                            ReadText(GuardedAutoConf(directory)), kRecoveryEndCommand);
+}
+
+bool IsFirstStartUnfinished(const std::string& directory) {
+  return StatLink(NextAutoConf(directory)) && StatLink(GuardedAutoConf(directory)) &&
+         !StatLink(directory + "/recovery.signal");
+}
+
+bool FinishFirstStart(const std::string& directory) {
+  if (!IsFirstStartUnfinished(directory)) return false;
+  const std::string text = ReadText(AutoConf(directory));
+  // The guards are in force again: it is a stage.
+  if (text == ReadText(GuardedAutoConf(directory))) return false;
+  const std::string origin_text = ReadText(OriginAutoConf(directory));
+  const std::string next_text = WithChanges(origin_text, FirstStartAutoConf(directory), text);
+  if (next_text != ReadText(NextAutoConf(directory))) {
+    WriteOwnedFile(NextAutoConf(directory), next_text, directory);
+  }
+  RenameDurably(NextAutoConf(directory), AutoConf(directory));
+  SyncDirectory(InFolder(directory, "."));
+  return true;
+}
+
+}  // namespace backup_ext
