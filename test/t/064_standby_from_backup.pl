@@ -27,6 +27,8 @@ take_backup($primary, label => 'the parent');
 my $load = start_load($primary);
 my $held = start_held_backup($primary, '2MB');
 change(1);
+# Replay must begin before this one, where the backup began.
+$primary->safe_psql('postgres', 'CHECKPOINT');
 my ($status, $backup_id, $error) = finish_held_backup($held);
 is($status, 0, 'a backup under load') or diag($error);
 
