@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use BackupExtCompare qw(cluster_dump without_sequences);
+use BackupExtFaults qw(set_and_reload);
 use BackupExtJudges;
 use BackupExtProgram;
 use BackupExtPropertyActions qw($template);
@@ -19,14 +20,22 @@ CREATE TABLE kept (k int PRIMARY KEY, v int, tags int[], t text, pad text) TABLE
 INSERT INTO kept SELECT * FROM rows_of(0, 3000, 1);
 CREATE TABLE rewritten AS SELECT * FROM rows_of(0, 2000, 1);
 CREATE TABLE dropped AS SELECT * FROM rows_of(0, 2000, 1);
+CREATE TABLE once AS SELECT * FROM rows_of(0, 2000, 1);
+CREATE TABLE once_s1 TABLESPACE s1 AS SELECT * FROM rows_of(0, 2000, 1);
 CREATE SEQUENCE counted;
 SQL
 take_backup($primary, label => 'the parent');
 
 # Incremental, and under load: pages come from two backups, and its WAL has to make them one.
 my $load = start_load($primary);
-my $held = start_held_backup($primary, '2MB');
+my $held = start_held_backup($primary, '4MB');
+wait_for($primary, 'SELECT bytes_done > 0.8 * bytes_total FROM backup_progress()', 'it has copied most');
+set_and_reload($primary, 'backup_ext.max_rate', '100kB', '100kB');
+# Pages that were copied, and that nothing changes again; then a checkpoint: replay must begin before it,
+# where the backup began.
+$primary->safe_psql('postgres', "UPDATE $_ SET v = v + 1") foreach ('once', 'once_s1');
 change(1);
+$primary->safe_psql('postgres', 'CHECKPOINT');
 my ($status, $backup_id, $error) = finish_held_backup($held);
 is($status, 0, 'a backup under load') or diag($error);
 
