@@ -101,6 +101,7 @@ class StoppedAnywhereTest : public BackupTest {
     return tree;
   }
 
+  uint64_t lsn_ = 0x1000;  // of the newest pages
   // Of the backups in `repository`. Every other one holds the cluster as it is now.
   std::map<std::string, std::map<std::string, Bytes>> trees_;
 };
@@ -110,7 +111,7 @@ BackupRecord StoppedAnywhereTest::NewRecord(int days) {
   made.kind = "full";
   made.trigger = "schedule";
   made.system_identifier = kTestSystemIdentifier;
-  made.start_lsn = kTestStartLsn;
+  made.start_lsn = lsn_ + 0x100;
   made.started_at = Now() - days * kDay;
   made.finished_at = made.started_at + 1;
   made.backup_id = NewBackupId(made.started_at);
@@ -140,7 +141,7 @@ std::string StoppedAnywhereTest::TakeBackup(const Repository& in, bool is_full, 
   {
     BackupRun run(in, facts, options, &server, &progress);
     run.PublishWalPosition(kTestWalPosition);
-    run.CopyCluster(kTestStartLsn);
+    run.CopyCluster(made.start_lsn);
     run.PostWalSegment(kSegment, kSegmentBytes);
     run.Finish(&made, *writer);
   }
@@ -164,7 +165,7 @@ void StoppedAnywhereTest::TakeInterrupted(const Repository& in) {
   };
   BackupRun run(in, facts, options, &server, &progress);
   run.PublishWalPosition(kTestWalPosition);
-  const auto error = ErrorOf([&] { run.CopyCluster(kTestStartLsn); });
+  const auto error = ErrorOf([&] { run.CopyCluster(made.start_lsn); });
   server.on_relation_map = nullptr;
   if (!error || error->code() != ErrorCode::kCanceled || !run.KeepInterrupted(&made, *writer) ||
       made.packs.empty()) {
@@ -177,11 +178,12 @@ void StoppedAnywhereTest::ChangeCluster(uint32_t seed) {
     trees_.try_emplace(known.backup_id, ReadStoredTree());
   }
   Wait();
+  lsn_ += 0x1000;
   Bytes pages = MakePages(9, 0x1000, 1);
-  const Bytes changed = MakePage(9, 0x2000, seed);
+  const Bytes changed = MakePage(9, lsn_, seed);
   pages.insert(pages.end(), changed.begin(), changed.end());
   Write("base/5/16384", pages);
-  Write("base/5/16390", MakePages(1, 0x2000, seed));
+  Write("base/5/16390", MakePages(1, lsn_, seed));
   Wait();
 }
 
