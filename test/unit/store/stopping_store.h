@@ -18,7 +18,7 @@ namespace backup_ext {
 inline constexpr int kStoppedStatus = 77;
 
 // Ends the process right before change number `stop`, counted from 1. Changes are: a writer begins,
-// appends, commits, is thrown away; a removal; a sweep. One at a time.
+// commits, is thrown away; a removal; a sweep. One at a time. What is appended shows at the commit.
 class ChangeCounter {
  public:
   explicit ChangeCounter(int stop) : stop_(stop) {}
@@ -44,9 +44,7 @@ class StoppingWriter : public ObjectWriter {
     if (!is_committed_) changes_->Do([this] { writer_.reset(); });
   }
 
-  void Append(ByteSpan bytes) override {
-    changes_->Do([&] { writer_->Append(bytes); });
-  }
+  void Append(ByteSpan bytes) override { writer_->Append(bytes); }
   void Commit() override {
     changes_->Do([this] { writer_->Commit(); });
     is_committed_ = true;
