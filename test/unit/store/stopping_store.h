@@ -17,34 +17,21 @@ namespace backup_ext {
 
 inline constexpr int kStoppedStatus = 77;
 
-struct StopPlace {
-  int change = 0;  // counted from 1; 0: never
-  bool is_after = false;
-};
-
-// Changes are: a writer begins, appends, commits, is thrown away; a removal; a sweep. One at a
-// time.
+// Ends the process right before change number `stop`, counted from 1. Changes are: a writer begins,
+// commits, is thrown away; a removal; a sweep. One at a time. What is appended shows at the commit.
 class ChangeCounter {
  public:
-  explicit ChangeCounter(StopPlace stop) : stop_(stop) {}
+  explicit ChangeCounter(int stop) : stop_(stop) {}
 
   template <typename Change>
   auto Do(const Change& change) {
     const std::lock_guard guard(mutex_);
-    const bool is_last = ++count_ == stop_.change;
-    if (is_last && !stop_.is_after) _exit(kStoppedStatus);
-    // Ends the process while the result still lies in no variable.
-    struct AtEnd {
-      ~AtEnd() {
-        if (stops) _exit(kStoppedStatus);
-      }
-      bool stops;
-    } const at_end = {is_last};
+    if (++count_ == stop_) _exit(kStoppedStatus);
     return change();
   }
 
  private:
-  const StopPlace stop_;
+  const int stop_;
   std::mutex mutex_;
   int count_ = 0;  // guarded by mutex_
 };
@@ -57,9 +44,7 @@ class StoppingWriter : public ObjectWriter {
     if (!is_committed_) changes_->Do([this] { writer_.reset(); });
   }
 
-  void Append(ByteSpan bytes) override {
-    changes_->Do([&] { writer_->Append(bytes); });
-  }
+  void Append(ByteSpan bytes) override { writer_->Append(bytes); }
   void Commit() override {
     changes_->Do([this] { writer_->Commit(); });
     is_committed_ = true;
@@ -74,7 +59,7 @@ class StoppingWriter : public ObjectWriter {
 
 class StoppingStore : public ObjectStore {
  public:
-  StoppingStore(std::unique_ptr<ObjectStore> store, StopPlace stop)
+  StoppingStore(std::unique_ptr<ObjectStore> store, int stop)
       : store_(std::move(store)), changes_(std::make_shared<ChangeCounter>(stop)) {}
 
   [[nodiscard]] std::unique_ptr<ObjectWriter> Create(const std::string& name) override {
