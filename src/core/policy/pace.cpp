@@ -5,9 +5,7 @@
 
 namespace backup_ext {
 
-bool CopiesFiles(Phase phase) {
-  return phase == Phase::kCopyingMedia || phase == Phase::kCopying;
-}
+bool CopiesFiles(Phase phase) { return phase == Phase::kCopyingMedia || phase == Phase::kCopying; }
 
 bool ReadsFiles(Phase phase) { return CopiesFiles(phase) || phase == Phase::kRereadingMedia; }
 

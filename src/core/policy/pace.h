@@ -34,8 +34,8 @@ struct WindowPace {
 // tenths of its length, then it goes as fast as it can; what is left when the window closes is
 // spread in the same way over the time until the next one opens. Never below kLeastPacedRate.
 [[nodiscard]] uint64_t PacedRate(const WindowPace& pace);
-// The same for a run in that phase: before files are copied kLeastPacedRate, for nothing is read yet,
-// and when it is the next look may be a moment away; afterwards no limit.
+// The same for a run in that phase: before files are copied kLeastPacedRate, for nothing is read
+// yet, and when it is the next look may be a moment away; afterwards no limit.
 [[nodiscard]] uint64_t WindowRate(Phase phase, const WindowPace& pace);
 inline constexpr uint64_t kLeastPacedRate = 1024ULL * 1024;
 
