@@ -110,6 +110,7 @@ same_dump(dump($copy), $dump, 'the database beside them');
 stop_stage($copy);
 my $now = stage($node, $third, include_media => 'true', safety_backup => 'false');
 same_tree("$now->{directory}.media/1", $tree, 'those of the third backup, after one without media');
+chmod(0555, "$now->{directory}.media/1/photos/2024") or die;
 $node->safe_psql('postgres', "SELECT backup_discard_stage('$now->{stage_id}')");
 ok(!-e "$now->{directory}.media", 'discarding a stage takes its media along');
 
@@ -152,6 +153,7 @@ $restored = program_json(repository($node), 0, 'restore', '--media-directory', "
 same_tree("$base/moved/1", $tree, 'now into another directory');
 is_deeply($restored->{media_removed}, ["$base/by_program.media"], 'and those of the earlier stage are told of');
 ok(!-e "$base/by_program.media", 'and gone');
+chmod(0555, "$base/moved/1/photos/2024") or die;
 ($code, undef, $warned) = program(repository($node), 'restore', '--no-media', $third, "$base/by_program");
 is($code, 0, 'now without media');
 like($warned, qr/^backup_ext: warning: the media of the earlier stage, in "\Q$base\E\/moved", were removed$/m, 'those that were there are told of');
