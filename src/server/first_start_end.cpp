@@ -1,6 +1,7 @@
 // The end of an activated stage's first start, where the server itself did not come to it.
 #include "first_start_end.h"
 
+#include <exception>
 #include <string>
 
 #include "restore/first_start.h"
@@ -22,7 +23,21 @@ class AutoFileGuard {
   AutoFileGuard& operator=(const AutoFileGuard&) = delete;
 };
 
+bool IsRecoveryToBeRepeated() noexcept {
+  try {
+    return RepeatFirstRecovery(DataDir);
+  } catch (const std::exception&) {
+    return false;  // nothing stops a server from starting
+  }
+}
+
 }  // namespace
+
+void RepeatFirstRecoveryAtStart() {
+  if (!IsRecoveryToBeRepeated()) return;
+  ereport(LOG, (errmsg("backup_ext: the first recovery of this activated stage did not come to its "
+                       "end and is done again")));
+}
 
 bool EndFirstStart() {
   const std::string directory = DataDir;

@@ -3,6 +3,7 @@
 // Nothing here can stop the server from starting. Loaded without shared_preload_libraries only the
 // functions are there, and each says what is missing.
 #include "cluster_state.h"
+#include "first_start_end.h"
 #include "launcher.h"
 #include "postgres_headers.h"
 #include "server_lock.h"
@@ -23,6 +24,7 @@ void _PG_init(void) {
   backup_ext::DefineSettings();
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade) return;
   backup_ext::LockPostmasterFile();
+  backup_ext::RepeatFirstRecoveryAtStart();
   backup_ext::ForgetAtServerStart();
   backup_ext::RequestSharedState();
   backup_ext::RegisterLauncher();

@@ -403,7 +403,7 @@ sub ways_to_cancel
 			name => 'statement_timeout',
 			of_caller => 1,
 			sql => sub { '' },
-			timeout_s => 2,
+			timeout_s => 8,
 			signal => 2,
 			error => { state => '57014', message => 'canceling statement due to statement timeout' }
 		},

@@ -52,7 +52,8 @@ sub is_whole
 	my ($what) = @_;
 	wait_until(sub { slurp_file("$data/postgresql.auto.conf") eq $auto_conf },
 		"$what: the origin's postgresql.auto.conf is in place");
-	note("$what: timeline " . $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn())'));
+	unlike($node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn())'), qr/^00000001/,
+		"$what: not on the timeline of the origin");
 	same_dump(dump($node), $then, "$what: the server has what was backed up");
 	$node->restart;
 	is($node->safe_psql('postgres', "SELECT string_agg(setting, '|' ORDER BY name) FROM pg_settings"
@@ -78,18 +79,29 @@ crash_at_the_end_of_recovery();
 my $from = -s $node->logfile;
 start_activated($node);
 is_whole('killed, started again');
-like(substr(slurp_file($node->logfile), $from), qr/WARNING: +backup_ext: the origin's postgresql.auto.conf is in place now/,
-	'the server warns of it');
+like(substr(slurp_file($node->logfile), $from), qr/LOG: +backup_ext: the first recovery of this activated stage.* is done again/,
+	'the server says so');
 undo();
 
 activate_fresh();
 crash_at_the_end_of_recovery();
 my $document = program_json(undef, 0, 'activate', '--if-marked', '--pgdata', $data);
 is($document->{action}, 'none', 'nothing is marked');
-like($document->{notices}[0], qr/the origin's postgresql.auto.conf is in place now/, 'the program says what it has done');
-is(slurp_file("$data/postgresql.auto.conf"), $auto_conf, 'and has done it');
+like($document->{notices}[0], qr/the next start does it again/, 'the program says what it has done');
+ok(-e "$data/recovery.signal", 'and has done it');
 start_activated($node);
 is_whole('killed, mended by the program');
+undo();
+
+# Undone at once, it is a stage that was never started.
+my $stage = activate_fresh();
+crash_at_the_end_of_recovery();
+undo();
+ok(-e "$stage->{directory}/recovery.signal", 'undone, the stage has its recovery before it');
+$node->stop;
+runs('activate again', 'activate', $stage->{directory}, '--pgdata', $data);
+start_activated($node);
+is_whole('killed, undone, activated again');
 undo();
 
 #
@@ -99,13 +111,15 @@ activate_fresh();
 system_or_bail('pg_ctl', '-D', $data, '-l', $node->logfile, '-w', '-o', '-c recovery_end_command=false', 'start');
 wait_for_recovery($node);
 wait_until(sub { slurp_file("$data/postgresql.auto.conf") eq $auto_conf }, 'the launcher puts the file in place');
+like(slurp_file($node->logfile), qr/WARNING: +backup_ext: the origin's postgresql.auto.conf is in place now/,
+	'and warns of it');
 system_or_bail('pg_ctl', '-D', $data, '-w', 'stop');
 start_activated($node);
 is_whole('the command failed');
 undo();
 
 # Nor is the library loaded; what is changed meanwhile is kept.
-my $stage = activate_fresh();
+$stage = activate_fresh();
 system_or_bail('pg_ctl', '-D', $data, '-l', $node->logfile, '-w', '-o',
 	q{-c recovery_end_command=false -c shared_preload_libraries=''}, 'start');
 wait_for_recovery($node);

@@ -11,9 +11,11 @@ constexpr size_t kSystemIdentifierOffset = 0;
 constexpr size_t kControlVersionOffset = 8;
 constexpr size_t kCatalogVersionOffset = 12;
 constexpr size_t kStateOffset = 16;
+constexpr size_t kCheckpointTimelineOffset = 48;
 
 constexpr uint32_t kShutDown = 1;
 constexpr uint32_t kShutDownInRecovery = 2;
+constexpr uint32_t kInArchiveRecovery = 5;
 
 // The struct never outgrows a sector, PG_CONTROL_MAX_SAFE_SIZE: its CRC lies at 288 in version 15.
 constexpr size_t kFirstCrcOffset = 200;
@@ -38,6 +40,10 @@ bool WasShutDown(const ControlFile& file) {
   return file.state == kShutDown || file.state == kShutDownInRecovery;
 }
 
+bool WasInRecovery(const ControlFile& file) {
+  return file.state >= kShutDownInRecovery && file.state <= kInArchiveRecovery;
+}
+
 std::optional<ControlFile> ParseControlFile(ByteSpan bytes) {
   if (bytes.size() != kControlFileBytes) return std::nullopt;
   const ControlFile file = {
@@ -45,6 +51,7 @@ std::optional<ControlFile> ParseControlFile(ByteSpan bytes) {
       .control_version = LoadAt<uint32_t>(bytes, kControlVersionOffset),
       .catalog_version = LoadAt<uint32_t>(bytes, kCatalogVersionOffset),
       .state = LoadAt<uint32_t>(bytes, kStateOffset),
+      .checkpoint_timeline = LoadAt<uint32_t>(bytes, kCheckpointTimelineOffset),
   };
   if (file.system_identifier == 0 || file.control_version < kOldestControlVersion ||
       file.control_version > kNewestControlVersion || !HoldsItsCrc(bytes)) {

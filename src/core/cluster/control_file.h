@@ -15,10 +15,15 @@ struct ControlFile {
   uint32_t control_version = 0;  // 1300 for 13 to 16, 1700, 1800, ...
   uint32_t catalog_version = 0;
   uint32_t state = 0;  // enum DBState
+  uint32_t checkpoint_timeline = 0;
 };
 
 // The server that used it last ended in order: DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY.
 [[nodiscard]] bool WasShutDown(const ControlFile& file);
+
+// The server that used it last ended in a recovery, or in the checkpoint at its end:
+// DB_SHUTDOWNED_IN_RECOVERY, DB_SHUTDOWNING, DB_IN_CRASH_RECOVERY, DB_IN_ARCHIVE_RECOVERY.
+[[nodiscard]] bool WasInRecovery(const ControlFile& file);
 
 // Nothing when `bytes` are not a whole control file (kControlFileBytes of it) whose CRC-32C holds:
 // a torn read, or damage. The CRC follows the fields of the struct, at a place that depends on the

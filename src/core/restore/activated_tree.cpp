@@ -98,7 +98,7 @@ void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
 
 void GiveGuardsBack(const std::string& directory, AfterUse use) {
   if (!StatLink(GuardedAutoConf(directory))) return;
-  if (use == AfterUse::kServed) FinishFirstStart(directory);
+  if (use == AfterUse::kServed && !RepeatFirstRecovery(directory)) FinishFirstStart(directory);
   const std::string path = directory + "/postgresql.auto.conf";
   const std::string guarded_text = ReadText(GuardedAutoConf(directory));
   const std::string text = ReadText(path);

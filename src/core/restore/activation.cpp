@@ -153,6 +153,12 @@ std::optional<ActivationJournal> Resume(const std::string& data_directory, std::
 std::string EndFirstStart(const std::string& data_directory) {
   if (!IsFirstStartUnfinished(data_directory)) return {};
   CheckNotRunning(data_directory, "put the origin's postgresql.auto.conf in place");
+  if (RepeatFirstRecovery(data_directory)) {
+    return fmt::format(
+        "The first start in \"{}\" was interrupted before the end of its recovery: the next start "
+        "does it again.",
+        data_directory);
+  }
   if (!FinishFirstStart(data_directory)) return {};
   return fmt::format(
       "The first start in \"{}\" was interrupted at its end: the origin's postgresql.auto.conf "

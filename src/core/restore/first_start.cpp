@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "cluster/control_file.h"
 #include "restore/owned_file.h"
 #include "restore/settings_file.h"
 #include "restore/stage_settings.h"
@@ -89,6 +90,24 @@ std::string FirstStartAutoConf(const std::string& directory) {
 bool IsFirstStartUnfinished(const std::string& directory) {
   return StatLink(NextAutoConf(directory)) && StatLink(GuardedAutoConf(directory)) &&
          !StatLink(directory + "/recovery.signal");
+}
+
+bool RepeatFirstRecovery(const std::string& directory) {
+  if (!IsFirstStartUnfinished(directory)) return false;
+  const auto control =
+      ParseControlFile(ReadWholeFile(directory + "/global/pg_control", kControlFileBytes));
+  if (!control || !WasInRecovery(*control)) return false;
+  // On any other timeline the server would not start.
+  const Settings settings = SettingsOf(ReadText(AutoConf(directory)));
+  const auto is_ours = [&](const std::string& timeline) {
+    return Has(settings, "recovery_target_timeline", timeline);
+  };
+  if (!Has(settings, "recovery_end_command", std::string(kRecoveryEndCommand)) ||
+      (!is_ours("current") && !is_ours(std::to_string(control->checkpoint_timeline)))) {
+    return false;
+  }
+  WriteOwnedFile(directory + "/recovery.signal", {}, directory);
+  return true;
 }
 
 bool FinishFirstStart(const std::string& directory) {

@@ -53,6 +53,7 @@ TEST(ControlFile, SaysWhatPgControldataSays) {
   EXPECT_EQ(file->system_identifier, 7711318598525054177U);
   EXPECT_EQ(file->control_version, 1300U);
   EXPECT_EQ(file->catalog_version, 202209061U);
+  EXPECT_EQ(file->checkpoint_timeline, 1U);
 }
 
 // "Database cluster state": 6 is "in production".
@@ -64,6 +65,7 @@ TEST(ControlFile, TellsAnOrderlyShutdown) {
     Put(&bytes, kStateOffset, state);
     WriteCrc(&bytes, kCrcOffset);
     EXPECT_EQ(WasShutDown(*ParseControlFile(bytes)), state == 1 || state == 2) << state;
+    EXPECT_EQ(WasInRecovery(*ParseControlFile(bytes)), state >= 2 && state <= 5) << state;
   }
 }
 

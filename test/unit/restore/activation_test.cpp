@@ -207,6 +207,38 @@ TEST_F(ActivationTest, AFirstStartThatDidNotEndIsFinished) {
   EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), origins);
 }
 
+// A server that never came out of its recovery is to do it again, on the timeline that it was on.
+TEST_F(ActivationTest, ARecoveryThatDidNotEndIsRepeated) {
+  MakeOld();
+  MakeStage();
+  const std::string signal = data_ + "/recovery.signal";
+  const auto end_with = [&](uint32_t state, uint32_t timeline) {
+    Write(data_ + "/global/pg_control", TestControlFile(kTestSystemIdentifier, state, timeline));
+    RemoveFile(signal);
+  };
+  static_cast<void>(Activate(Request()));
+  const std::string first = ReadText(data_ + "/postgresql.auto.conf");
+  for (const uint32_t state : {2U, 3U, 4U, 5U}) {
+    end_with(state, 1);
+    EXPECT_THAT(*FinishInterrupted(data_), HasSubstr("the next start does it again"));
+    EXPECT_TRUE(StatLink(signal));
+    EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), first);
+    EXPECT_FALSE(FinishInterrupted(data_));
+  }
+  end_with(5, 1);
+  static_cast<void>(UndoActivation(data_));
+  EXPECT_TRUE(StatLink(InStage("recovery.signal")));
+  // In production, shut down, or beyond its first timeline: there it would not start any more.
+  for (const auto& [state, timeline] : {std::pair{6U, 1U}, {1U, 1U}, {5U, 2U}}) {
+    static_cast<void>(Activate(Request()));
+    end_with(state, timeline);
+    EXPECT_THAT(*FinishInterrupted(data_), HasSubstr("is in place now"));
+    EXPECT_FALSE(StatLink(signal));
+    static_cast<void>(UndoActivation(data_));
+    Write(InStage("recovery.signal"), "");
+  }
+}
+
 // ALTER SYSTEM writes the file anew, without comments. RESET of what only the recovery needs gives
 // the origin's value back.
 TEST_F(ActivationTest, WhatAlterSystemChangedBeforeTheEndOfTheFirstStartIsKept) {

@@ -83,8 +83,9 @@ inline std::vector<std::string> TreeOf(const std::string& directory) {
 }
 
 // A whole, sound control file of this cluster.
-inline std::string TestControlFile(uint64_t system_identifier = kTestSystemIdentifier) {
-  return MakeControlFile(system_identifier);
+inline std::string TestControlFile(uint64_t system_identifier = kTestSystemIdentifier,
+                                   uint32_t state = 0, uint32_t timeline = 0) {
+  return MakeControlFile(system_identifier, state, timeline);
 }
 
 // A page with this LSN and the checksum that it should carry at `block`.
