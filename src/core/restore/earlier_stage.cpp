@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -111,21 +112,18 @@ bool BelongsTo(const std::string& place, const std::string& directory, const Sta
 std::vector<std::string> MediaOf(const std::string& directory,
                                  const std::optional<StageMarker>& stage,
                                  const std::string& wanted) {
-  std::vector<std::string> media;
+  std::set<std::string> media;
   if (stage) {
     std::vector<std::string> named = stage->earlier_media;
     if (!stage->media_directory.empty()) named.push_back(stage->media_directory);
     for (const std::string& place : named) {
       if (!IsDirectory(place)) continue;
       if (!HoldsOnlyStageFolder(place) && !IsMarkedFor(place, directory, *stage)) continue;
-      media.push_back(ResolvePath(place) == ResolvePath(wanted) ? wanted : place);
+      media.insert(ResolvePath(place) == ResolvePath(wanted) ? wanted : place);
     }
   }
-  if (HoldsOnlyStageFolder(wanted)) media.push_back(wanted);
-  std::ranges::sort(media);
-  const auto twice = std::ranges::unique(media);
-  media.erase(twice.begin(), twice.end());
-  return media;
+  if (HoldsOnlyStageFolder(wanted)) media.insert(wanted);
+  return {media.begin(), media.end()};
 }
 
 void AddOccupied(const std::string& path, std::map<dev_t, uint64_t>* bytes,

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <regex>
 
 #include "restore/configuration.h"
 #include "restore/restore_test_support.h"
+#include "restore/settings_file.h"
 #include "restore/stage.h"
 #include "restore/stage_marker.h"
 #include "restore/tablespace_links.h"
@@ -239,7 +239,7 @@ TEST_F(ActivationTest, ARecoveryThatDidNotEndIsRepeated) {
   }
 }
 
-// ALTER SYSTEM writes the file anew, without comments. RESET of what only the recovery needs gives
+// ALTER SYSTEM writes the file anew. RESET of what only the recovery needs gives
 // the origin's value back.
 TEST_F(ActivationTest, WhatAlterSystemChangedBeforeTheEndOfTheFirstStartIsKept) {
   const std::string origins = "work_mem = '8MB'\nport = 1111\nrestore_command = 'cp %f %p'\n";
@@ -251,12 +251,10 @@ TEST_F(ActivationTest, WhatAlterSystemChangedBeforeTheEndOfTheFirstStartIsKept) 
   for (const bool by_undo : {false, true}) {
     SCOPED_TRACE(by_undo);
     static_cast<void>(Activate(Request()));
-    std::string text = ReadText(data_ + "/postgresql.auto.conf");
-    text = std::regex_replace(text,
-                              std::regex("(port|restore_command|recovery_target_time) = .*\n"), "");
-    text = std::regex_replace(text, std::regex("#.*\n"), "") + "search_path = 'it''s'\n" +
-           "recovery_target_name = 'x'\n";
-    text = std::regex_replace(text, std::regex("'8MB'"), "'9MB'");
+    std::string text = WithoutSettings(ReadText(data_ + "/postgresql.auto.conf"),
+                                       {"port", "restore_command", "recovery_target_time"});
+    text.replace(text.find("'8MB'"), 5, "'9MB'");
+    text += "search_path = 'it''s'\nrecovery_target_name = 'x'\n";
     Write(data_ + "/postgresql.auto.conf", text);
     RemoveFile(data_ + "/recovery.signal");
     if (by_undo) {
