@@ -10,9 +10,12 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <limits>
 #include <optional>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "restore/shell_quote.h"
@@ -20,6 +23,8 @@
 namespace backup_ext {
 namespace {
 
+constexpr Microseconds kEndingFor = 5 * kMicrosecondsPerSecond;
+constexpr int kLookEveryMs = 20;
 constexpr size_t kPidFileLimitBytes = 1024 * 1024;
 
 // The server of a data directory runs in it: a pid that is used again does not.
@@ -82,6 +87,17 @@ std::optional<std::string> ProcessIn(const struct stat& directory) {
   return std::nullopt;
 }
 
+// A server that is stopped removes postmaster.pid a moment before its last process is gone.
+std::optional<std::string> ProcessThatStaysIn(const struct stat& directory) {
+  const Microseconds until = MonotonicNow() + kEndingFor;
+  auto pid = ProcessIn(directory);
+  while (pid && MonotonicNow() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLookEveryMs));
+    pid = ProcessIn(directory);
+  }
+  return pid;
+}
+
 }  // namespace
 
 void CheckNotRunning(const std::string& directory, std::string_view attempt) {
@@ -92,7 +108,7 @@ void CheckNotRunning(const std::string& directory, std::string_view attempt) {
   if (postmaster) {
     pid = std::to_string(*postmaster);
   } else {
-    pid = ProcessIn(*status);
+    pid = ProcessThatStaysIn(*status);
   }
   if (!pid) {
     if (!IsPidFileLocked(directory)) return;
