@@ -74,8 +74,6 @@ void TellOfMedia(const BackupRecord& record, const StageResult& result) {
 
 nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
                           const StageResult& result) {
-  nlohmann::json removed_media = nlohmann::json::array();
-  for (const std::string& place : result.removed_media) removed_media.push_back(place);
   return {{"backup_id", record.backup_id},
           {"stage_id", stage.stage_id},
           {"directory", stage.directory},
@@ -89,7 +87,7 @@ nlohmann::json ResultJson(const BackupRecord& record, const StageOptions& stage,
           {"media_files", result.media.files},
           {"media_owners_lost", result.media.owners_lost},
           {"media_attributes_lost", result.media.attributes_lost},
-          {"media_removed", removed_media}};
+          {"media_removed", result.removed_media}};
 }
 
 std::string AbsolutePath(const std::string& path) {

@@ -125,13 +125,11 @@ void DropLeftovers(const Repository& repository, WriterLock* lock, JobSlot& slot
     });
   } catch (const Error& error) {
     // A cancel comes too late for the backup.
-    const bool is_cancel =
-        error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated;
     const std::string text = fmt::format(
         "backup_ext: removing what interrupted backups left ended early: {}", error.message());
     const char* const message = text.c_str();
     CallPostgresUninterrupted(
-        [&] { ereport(is_cancel ? LOG : WARNING, (errmsg_internal("%s", message))); });
+        [&] { ereport(error.is_cancel() ? LOG : WARNING, (errmsg_internal("%s", message))); });
   }
 }
 
@@ -251,7 +249,7 @@ void BackUpCluster(const BackupJob& job, const ClusterFacts& facts, const Reposi
     run.Finish(&record, *lock);
   } catch (const Error& error) {
     ReportAudit(repository, chosen, run, slot);
-    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
+    if (error.is_cancel()) {
       KeepInterrupted(&run, media, repository, *lock, facts.in_recovery, &record);
     }
     throw;

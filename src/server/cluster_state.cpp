@@ -48,8 +48,7 @@ std::set<std::string> BackupsIn(const Repository& repository) {
 
 // True when `memory` was changed.
 bool ForgetUnproved(ClusterMemory* memory) {
-  const Bytes bytes = ReadWholeFile(JoinPath(DataDir, XLOG_CONTROL_FILE), kControlFileBytes);
-  const std::optional<ControlFile> control = ParseControlFile(bytes);
+  const auto control = ReadControlFile(JoinPath(DataDir, XLOG_CONTROL_FILE));
   const ClusterMemory before = *memory;
   if (!control || !WasShutDown(*control)) memory->boot_backup_ids.clear();
   if (!XLogIsNeeded()) {

@@ -16,7 +16,6 @@
 #include "store/notes.h"
 
 #include "boundary.h"
-#include "cluster_state.h"
 #include "function_arguments.h"
 #include "guard.h"
 #include "jobs.h"
@@ -74,8 +73,7 @@ void FillExpireRequest(JobRequest* request) {
 }
 
 std::vector<ExpiryRow> Expire(JobSlot* slot) {
-  const Repository repository = OpenOwnRepository();
-  RequireOwner(repository);
+  const Repository repository = OpenOwnRepositoryToWrite();
   const auto lock = LockForRemoval(repository, "backup_expire()");
   const auto pause_point = ServingInterrupts(lock.get());
   std::vector<ExpiryRow> result =
@@ -109,8 +107,7 @@ void EndFailedJob(int /*code*/, Datum argument) {
 }
 
 void Drop(const char* backup_id, bool force) {
-  const Repository repository = OpenOwnRepository();
-  RequireOwner(repository);
+  const Repository repository = OpenOwnRepositoryToWrite();
   const auto lock = LockForRemoval(repository, "backup_drop()");
   const auto pause_point = ServingInterrupts(lock.get());
   const std::string id = DropBackup(repository, *lock, backup_id, force, pause_point);
@@ -133,14 +130,12 @@ std::string ResolveId(const Repository& repository, const char* backup_id) {
 
 void Pin(const char* backup_id, TimestampTz until) {
   const Microseconds end = PinEnd(until);
-  const Repository repository = OpenOwnRepository();
-  RequireOwner(repository);
+  const Repository repository = OpenOwnRepositoryToWrite();
   AddPinNote(repository, ResolveId(repository, backup_id), {Now(), end});
 }
 
 void Unpin(const char* backup_id) {
-  const Repository repository = OpenOwnRepository();
-  RequireOwner(repository);
+  const Repository repository = OpenOwnRepositoryToWrite();
   const std::string id = ResolveId(repository, backup_id);
   const BackupNotes notes = ReadNotes(repository, id);
   const bool has_pin = notes.pin && notes.pin->pinned_until != kNotPinned;

@@ -112,7 +112,7 @@ void CopyMedia(MediaRun* media, const Repository& repository, const WriterLock& 
   try {
     media->Copy();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) {
+    if (error.is_cancel()) {
       KeepMedia(media, repository, lock, record);
     }
     throw;

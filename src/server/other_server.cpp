@@ -73,9 +73,7 @@ std::vector<TakenBackup> Describe(const Catalog& catalog) {
 // A server of this cluster is running on `data_directory` of this machine, as a primary.
 bool IsRunningThere(const std::string& data_directory, uint64_t system_identifier) {
   try {
-    const Bytes control_bytes =
-        ReadWholeFile(JoinPath(data_directory, XLOG_CONTROL_FILE), kControlFileBytes);
-    const std::optional<ControlFile> control = ParseControlFile(control_bytes);
+    const auto control = ReadControlFile(JoinPath(data_directory, XLOG_CONTROL_FILE));
     if (!control || control->system_identifier != system_identifier) return false;
     if (StatFile(JoinPath(data_directory, "standby.signal"))) return false;
     const Bytes text =

@@ -12,7 +12,6 @@
 #include "cluster/contents.h"
 #include "store/history.h"
 
-#include "cluster_state.h"
 #include "guard.h"
 #include "postgres_headers.h"
 #include "settings.h"
@@ -88,9 +87,8 @@ std::vector<RunReport> RunsHere(const std::set<std::string>& live) {
 void BringIntoRepository() {
   const std::vector<RunReport> reports = RunsHere(LiveJobs());
   try {
-    const Repository repository = OpenOwnRepository();
     // A copy keeps its own: the history of its origin is not its affair.
-    RequireOwner(repository);
+    const Repository repository = OpenOwnRepositoryToWrite();
     for (const RunReport& report : reports) {
       AddToHistory(repository, report);
       RemoveFile(PathOf(report.job_id));
@@ -119,9 +117,7 @@ void RememberEnd(const RunReport& report) noexcept {
   } catch (...) {
     // The repository may take it nevertheless.
     try {
-      const Repository repository = OpenOwnRepository();
-      RequireOwner(repository);
-      AddToHistory(repository, report);
+      AddToHistory(OpenOwnRepositoryToWrite(), report);
     } catch (...) {
     }
   }

@@ -18,6 +18,7 @@
 #include "store/repository.h"
 
 #include "backup_job.h"
+#include "cluster_state.h"
 #include "guard.h"
 #include "media_job.h"
 #include "pause_point.h"
@@ -39,7 +40,7 @@ void TakeSafetyBackup(const JobRequest& request, JobSlot* slot) {
                .fast_checkpoint = true},
               slot);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) throw;
+    if (error.is_cancel()) throw;
     Error explained(error.code(), "could not take the safety backup: " + error.message(),
                     error.detail(),
                     "Nothing was restored. Mend the cause, or call backup_stage_restore() with "
@@ -126,6 +127,12 @@ Repository OpenOwnRepository() {
   uint64_t system_identifier = 0;
   CallPostgres([&] { system_identifier = GetSystemIdentifier(); });
   repository.CheckOwner(system_identifier);
+  return repository;
+}
+
+Repository OpenOwnRepositoryToWrite() {
+  Repository repository = OpenOwnRepository();
+  RequireOwner(repository);
   return repository;
 }
 

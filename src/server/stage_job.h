@@ -13,5 +13,7 @@ void RunStage(const JobRequest& request, JobSlot* slot);
 // This cluster's repository for reading. Throws Error(kWrongCluster) for another cluster's.
 class Repository;
 [[nodiscard]] Repository OpenOwnRepository();
+// For writing; also throws what RequireOwner() throws.
+[[nodiscard]] Repository OpenOwnRepositoryToWrite();
 
 }  // namespace backup_ext

@@ -62,8 +62,7 @@ std::string Remember(const Repository& repository, const std::string& backup_id,
   try {
     RequireOwner(repository);
   } catch (const Error& error) {
-    return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
-                       error.message());
+    return NotRemembered(backup_id, error);
   }
   return RememberVerify(repository, backup_id, result);
 }

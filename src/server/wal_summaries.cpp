@@ -205,7 +205,7 @@ std::optional<ChangedBlocks> ReadWalSummaries(const std::vector<TimelineSpan>& h
     return changes;
   } catch (const Error& error) {
     // Files can be read in their place.
-    if (error.code() == ErrorCode::kCanceled || error.code() == ErrorCode::kTerminated) throw;
+    if (error.is_cancel()) throw;
     *reason = error.message();
     return std::nullopt;
   }

@@ -10,9 +10,7 @@
 # numbers of a round share its conditions; the ratios are medians of the ratios within a round.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-source scripts/scratch_cluster.sh
 source test/bench/peers.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=/usr/lib/postgresql/15/bin/pg_config
 runs=${BENCH_RUNS:-5}
 scale=${BENCH_SCALE:-130}

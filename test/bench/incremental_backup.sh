@@ -11,9 +11,7 @@
 # server. Ratios are medians of the ratios within a round.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-source scripts/scratch_cluster.sh
 source test/bench/peers.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}
 runs=${BENCH_RUNS:-5}
 scale=${BENCH_SCALE:-150}

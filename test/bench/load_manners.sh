@@ -14,9 +14,7 @@
 # threads as the others are; commits are synchronous.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-source scripts/scratch_cluster.sh
 source test/bench/peers.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=/usr/lib/postgresql/15/bin/pg_config
 runs=${BENCH_RUNS:-5}
 scale=${BENCH_SCALE:-130}

@@ -8,9 +8,7 @@
 # As root or with sudo, on Debian 12. There is no peer: none of them takes media.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-source scripts/scratch_cluster.sh
 source test/bench/peers.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}
 files=${BENCH_FILES:-1000000}
 looks=${BENCH_LOOKS:-3}

@@ -10,9 +10,7 @@
 # expire take.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-source scripts/scratch_cluster.sh
 source test/bench/peers.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}
 relations=${BENCH_RELATIONS:-200000}
 runs=${BENCH_RUNS:-3}

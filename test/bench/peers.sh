@@ -1,5 +1,8 @@
-# What the benchmarks share: the scratch cluster with its data, the peers' set-up, figures. Sourced,
-# not run; needs scripts/scratch_cluster.sh.
+# What the benchmarks share: the scratch cluster with its data, the peers' set-up, figures. Sourced in
+# the root of the tree, not run.
+source scripts/scratch_cluster.sh
+# Builds are makes of their own.
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }

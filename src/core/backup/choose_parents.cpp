@@ -32,20 +32,14 @@ class Chooser {
   }
 
   ChosenParents Choose() {
-    if (request_.kind == RequestedKind::kFull) {
-      ChosenParents chosen = Full("it was asked for", false);
-      AddAudited(&chosen);
-      return chosen;
+    if (request_.kind == RequestedKind::kFull) return Audited(Full("it was asked for", false));
+    if (IsFullDue()) {
+      return Audited(Full(NewestFull() == 0
+                              ? "there is no full backup yet"
+                              : "the last full backup is as old as full_interval allows",
+                          true));
     }
     const bool is_auto = request_.kind == RequestedKind::kAuto;
-    if (is_auto && IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
-      ChosenParents chosen =
-          Full(NewestFull() == 0 ? "there is no full backup yet"
-                                 : "the last full backup is as old as full_interval allows",
-               true);
-      AddAudited(&chosen);
-      return chosen;
-    }
     std::string why = "there is no earlier backup";
     bool is_newest = true;
     bool is_newest_damaged = false;
@@ -78,22 +72,14 @@ class Chooser {
              !IsFoundDamaged(ReadNotes(repository_, record.backup_id)) &&
              MissingOf(record, ManifestKind::kMedia).empty();
     };
-    if (request_.kind == RequestedKind::kAuto &&
-        IsFullBackupDue(NewestFull(), request_.full_interval, request_.now)) {
-      // As in Full().
-      for (const BackupRecord& record : interrupted_) {
-        const bool is_newer = record.started_at > NewestFull();
-        if (is_newer && record.kind == "full" && is_usable(record)) {
-          parents.push_back({record, true});
-        }
-      }
-      return parents;
-    }
-    const auto complete = std::ranges::find_if(catalog_.backups, is_usable);
+    const bool is_full = IsFullDue();
+    const auto complete =
+        is_full ? catalog_.backups.end() : std::ranges::find_if(catalog_.backups, is_usable);
+    Microseconds since = 0;
+    if (is_full) since = NewestFull();
+    if (complete != catalog_.backups.end()) since = complete->started_at;
     for (const BackupRecord& record : interrupted_) {
-      const bool is_newer =
-          complete == catalog_.backups.end() || record.started_at > complete->started_at;
-      if (is_newer && is_usable(record)) parents.push_back({record, true});
+      if (MayServe(since, record, is_full) && is_usable(record)) parents.push_back({record, true});
     }
     if (complete != catalog_.backups.end()) parents.push_back({*complete, false});
     return parents;
@@ -105,6 +91,16 @@ class Chooser {
       if (record.kind == "full" && record.state == "complete") return record.started_at;
     }
     return 0;
+  }
+
+  bool IsFullDue() const {
+    return request_.kind == RequestedKind::kAuto &&
+           IsFullBackupDue(NewestFull(), request_.full_interval, request_.now);
+  }
+
+  // May an interrupted backup serve a new one? What a full one refers to must be from full ones.
+  static bool MayServe(Microseconds since, const BackupRecord& record, bool is_full) {
+    return record.started_at > since && (!is_full || record.kind == "full");
   }
 
   ChosenParents Full(std::string reason, bool may_go_on) const {
@@ -120,19 +116,16 @@ class Chooser {
     return chosen;
   }
 
-  void AddAudited(ChosenParents* chosen) const {
-    for (const BackupRecord& record : catalog_.backups) {
-      if (!ProblemOf(record).empty()) continue;
-      chosen->audited.push_back({record, false});
-      return;
-    }
+  ChosenParents Audited(ChosenParents chosen) const {
+    const auto audited = std::ranges::find_if(
+        catalog_.backups, [&](const BackupRecord& record) { return ProblemOf(record).empty(); });
+    if (audited != catalog_.backups.end()) chosen.audited.push_back({*audited, false});
+    return chosen;
   }
 
-  // Those that began after `since`. What a full backup refers to must be from full ones.
   void AddInterrupted(Microseconds since, ChosenParents* chosen) const {
     for (const BackupRecord& record : interrupted_) {
-      if (record.started_at <= since) continue;
-      if (chosen->kind == "full" && record.kind != "full") continue;
+      if (!MayServe(since, record, chosen->kind == "full")) continue;
       if (ProblemOf(record).empty()) chosen->parents.push_back({record, true});
     }
   }

@@ -48,6 +48,10 @@ class Error : public std::exception {
   // The SQLSTATE to report: that of an error that came from PostgreSQL itself, else SqlState(code).
   [[nodiscard]] const std::string& sql_state() const { return sql_state_; }
   void set_sql_state(std::string sql_state) { sql_state_ = std::move(sql_state); }
+  // Somebody asked for the end: kCanceled, kTerminated.
+  [[nodiscard]] bool is_cancel() const {
+    return code_ == ErrorCode::kCanceled || code_ == ErrorCode::kTerminated;
+  }
   [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
  private:

@@ -2,6 +2,7 @@
 #include "cluster/control_file.h"
 
 #include "base/digest.h"
+#include "base/file.h"
 
 namespace backup_ext {
 namespace {
@@ -58,6 +59,10 @@ std::optional<ControlFile> ParseControlFile(ByteSpan bytes) {
     return std::nullopt;
   }
   return file;
+}
+
+std::optional<ControlFile> ReadControlFile(const std::string& path) {
+  return ParseControlFile(ReadWholeFile(path, kControlFileBytes));
 }
 
 }  // namespace backup_ext

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/bytes.h"
 
@@ -30,5 +31,7 @@ struct ControlFile {
 // version; it is looked for, among 76 places, so chance accepts damage once in 2^25 times.
 // Source: src/include/catalog/pg_control.h.
 [[nodiscard]] std::optional<ControlFile> ParseControlFile(ByteSpan bytes);
+// The same for the file at `path`. Throws Error when it cannot be read.
+[[nodiscard]] std::optional<ControlFile> ReadControlFile(const std::string& path);
 
 }  // namespace backup_ext

@@ -3,10 +3,10 @@
 
 #include <charconv>
 
+#include "base/digits.h"
+
 namespace backup_ext {
 namespace {
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool TakePrefix(std::string_view prefix, std::string_view* text) {
   if (!text->starts_with(prefix)) return false;

@@ -7,6 +7,7 @@
 #include <bit>
 #include <limits>
 
+#include "base/digits.h"
 #include "base/error.h"
 
 namespace backup_ext {
@@ -36,7 +37,7 @@ bool IsTablespacePath(std::string_view path) {
     return false;
   }
   path.remove_prefix(kTablespaces.size());
-  return std::all_of(path.begin(), path.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return std::all_of(path.begin(), path.end(), IsDigit);
 }
 
 void CheckAttributes(const ManifestEntry& entry) {

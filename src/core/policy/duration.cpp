@@ -8,6 +8,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/digits.h"
+
 namespace backup_ext {
 namespace {
 
@@ -41,8 +43,6 @@ constexpr std::array kUnits = {
 };
 
 bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 void SkipBlanks(std::string_view* text) {
   while (!text->empty() && IsBlank(text->front())) text->remove_prefix(1);
 }

@@ -7,6 +7,8 @@
 #include <array>
 #include <optional>
 
+#include "base/digits.h"
+
 namespace backup_ext {
 namespace {
 
@@ -24,15 +26,12 @@ std::string_view Trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
 }
 
-bool IsClockDigit(char c) { return c >= '0' && c <= '9'; }
-
 int TwoDigits(std::string_view text) { return (text[0] - '0') * 10 + (text[1] - '0'); }
 
 // 0 to 1440.
 std::optional<int> ParseMinuteOfDay(std::string_view text) {
   if (text.size() != 5 || text[2] != ':') return std::nullopt;
-  if (!IsClockDigit(text[0]) || !IsClockDigit(text[1]) || !IsClockDigit(text[3]) ||
-      !IsClockDigit(text[4])) {
+  if (!IsDigit(text[0]) || !IsDigit(text[1]) || !IsDigit(text[3]) || !IsDigit(text[4])) {
     return std::nullopt;
   }
   const int minutes = TwoDigits(text.substr(3));

@@ -12,6 +12,7 @@
 #include "restore/configuration.h"
 #include "restore/first_start.h"
 #include "restore/owned_file.h"
+#include "restore/settings_file.h"
 #include "restore/stage_marker.h"
 #include "restore/stage_tree.h"
 #include "restore/tablespace_links.h"
@@ -19,22 +20,12 @@
 namespace backup_ext {
 namespace {
 
-constexpr size_t kConfigurationLimitBytes = 64UL * 1024 * 1024;
-
-std::string InFolder(const std::string& directory, std::string_view name) {
-  return fmt::format("{}/{}/{}", directory, kStageFolder, name);
-}
-
 std::string StagedConfiguration(const std::string& directory) {
-  return InFolder(directory, "staged.postgresql.conf");
+  return InStageFolder(directory, "staged.postgresql.conf");
 }
-std::string ServedNote(const std::string& directory) { return InFolder(directory, "served"); }
+std::string ServedNote(const std::string& directory) { return InStageFolder(directory, "served"); }
 std::string ActivatedMarker(const std::string& directory) {
-  return InFolder(directory, "activated.json");
-}
-
-std::string ReadText(const std::string& path) {
-  return std::string(AsText(ReadWholeFile(path, kConfigurationLimitBytes)));
+  return InStageFolder(directory, "activated.json");
 }
 
 void Move(const std::string& from, const std::string& to) {
@@ -45,7 +36,7 @@ void Move(const std::string& from, const std::string& to) {
 void CopyIfMissing(const std::string& directory, const std::string& from, std::string_view name) {
   const std::string to = fmt::format("{}/{}", directory, name);
   if (from.empty() || StatLink(to)) return;
-  WriteOwnedFile(to, ReadText(JoinPath(directory, from)), directory);
+  WriteOwnedFile(to, ReadSettingsFile(JoinPath(directory, from)), directory);
 }
 
 void PutConfiguration(const std::string& directory, ConfigurationFate fate) {
@@ -61,7 +52,7 @@ void PutConfiguration(const std::string& directory, ConfigurationFate fate) {
     Move(path, StagedConfiguration(directory));
   }
   if (fate == ConfigurationFate::kOriginal) {
-    WriteOwnedFile(path, ReadText(JoinPath(directory, note->original)), directory);
+    WriteOwnedFile(path, ReadSettingsFile(JoinPath(directory, note->original)), directory);
   }
 }
 
@@ -83,9 +74,9 @@ void MoveTablespacesBack(const ActivationJournal& journal, const std::string& di
 
 void TakeGuardsAway(const std::string& directory, ConfigurationFate fate) {
   const std::string path = directory + "/postgresql.auto.conf";
-  const std::string origin_text = ReadText(OriginAutoConf(directory));
+  const std::string origin_text = ReadSettingsFile(OriginAutoConf(directory));
   if (!StatLink(GuardedAutoConf(directory))) {
-    WriteOwnedFile(GuardedAutoConf(directory), ReadText(path), directory);
+    WriteOwnedFile(GuardedAutoConf(directory), ReadSettingsFile(path), directory);
   }
   PutConfiguration(directory, fate);
   if (StatLink(directory + "/recovery.signal")) {
@@ -100,8 +91,8 @@ void GiveGuardsBack(const std::string& directory, AfterUse use) {
   if (!StatLink(GuardedAutoConf(directory))) return;
   if (use == AfterUse::kServed && !RepeatFirstRecovery(directory)) FinishFirstStart(directory);
   const std::string path = directory + "/postgresql.auto.conf";
-  const std::string guarded_text = ReadText(GuardedAutoConf(directory));
-  const std::string text = ReadText(path);
+  const std::string guarded_text = ReadSettingsFile(GuardedAutoConf(directory));
+  const std::string text = ReadSettingsFile(path);
   const bool recovered = !StatLink(NextAutoConf(directory));
   if (use == AfterUse::kServed && recovered && text != guarded_text) {
     WriteOwnedFile(OriginAutoConf(directory), text, directory);
@@ -112,7 +103,7 @@ void GiveGuardsBack(const std::string& directory, AfterUse use) {
   }
   RemoveFile(NextAutoConf(directory));
   RemoveFile(GuardedAutoConf(directory));
-  SyncDirectory(InFolder(directory, "."));
+  SyncDirectory(InStageFolder(directory, "."));
 }
 
 void TakeMarkerAway(const std::string& directory) {

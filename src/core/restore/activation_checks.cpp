@@ -27,10 +27,9 @@ Error Refusal(ErrorCode code, const std::string& stage, std::string detail, std:
                std::move(hint));
 }
 
-std::optional<ControlFile> ReadControlFile(const std::string& directory) {
+std::optional<ControlFile> ControlFileOf(const std::string& directory) {
   const std::string path = directory + "/global/pg_control";
-  if (!StatLink(path)) return std::nullopt;
-  return ParseControlFile(ReadWholeFile(path, kControlFileBytes));
+  return StatLink(path) ? ReadControlFile(path) : std::nullopt;
 }
 
 std::string VersionOf(const std::string& directory) {
@@ -55,7 +54,7 @@ StageMarker CheckIsStage(const std::string& stage) {
                               marker->stage_id),
                   "To go back to it: backup_ext undo.");
   }
-  if (!ReadControlFile(stage)) {
+  if (!ControlFileOf(stage)) {
     throw Refusal(ErrorCode::kNotInPrerequisiteState, stage,
                   "It is not finished: it has no pg_control that can be read.",
                   "Wait until the restore is done, or restore again.");
@@ -146,8 +145,8 @@ void CheckSameCluster(const std::string& stage, const std::string& data, OtherCl
                               VersionOf(data)),
                   "Name the data directory of a server of the same major version.");
   }
-  const auto control = ReadControlFile(data);
-  const auto own = ReadControlFile(stage);
+  const auto control = ControlFileOf(data);
+  const auto own = ControlFileOf(stage);
   if (!control || control->system_identifier == own->system_identifier) return;
   if (other == OtherCluster::kReplace) return;
   throw Refusal(ErrorCode::kInvalidArgument, stage,

@@ -80,4 +80,11 @@ void MakeRemovable(const std::string& directory, const std::function<void()>& pa
   MakeRemovableAt(AT_FDCWD, directory, pause_point);
 }
 
+void EmptyStageTop(const std::string& directory, const std::function<void()>& pause_point) {
+  MakeRemovable(directory, pause_point);
+  RemoveContent(directory, kStageFolder);
+  RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
+  if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
+}
+
 }  // namespace backup_ext

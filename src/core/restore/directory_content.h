@@ -22,4 +22,9 @@ void RemoveContent(const std::string& directory, std::string_view kept);
 // what it may not do.
 void MakeRemovable(const std::string& directory, const std::function<void()>& pause_point);
 
+// Removes a top directory of a stage with all in it. The marker goes last: what is left after a
+// crash is still known as the stage's. The directory itself may be one that only root can make: it
+// goes where that is allowed.
+void EmptyStageTop(const std::string& directory, const std::function<void()>& pause_point);
+
 }  // namespace backup_ext

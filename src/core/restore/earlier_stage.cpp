@@ -53,18 +53,13 @@ void CheckIsOfThisCluster(const std::string& directory, const StageMarker& marke
   const auto status = StatLink(path);
   if (!status || !S_ISREG(status->st_mode)) return;
   if (static_cast<uint64_t>(status->st_size) > kControlFileBytes) return;  // is none
-  const auto control = ParseControlFile(ReadWholeFile(path, kControlFileBytes));
+  const auto control = ReadControlFile(path);
   if (control && control->system_identifier != identity.system_identifier) {
     throw Refusal(ErrorCode::kWrongCluster, directory,
                   fmt::format("It holds the cluster with system identifier {}; the repository is "
                               "that of {}.",
                               control->system_identifier, identity.system_identifier));
   }
-}
-
-// The same place, under whatever name.
-bool IsOf(const StageMarker& marker, const std::string& directory) {
-  return ResolvePath(marker.directory) == ResolvePath(directory);
 }
 
 void CheckMayBeReplaced(const std::string& directory, const StageMarker& marker) {
@@ -97,8 +92,7 @@ bool IsDirectory(const std::string& path) {
 // Does this directory carry the marker of a stage in `directory`?
 bool IsMarkedFor(const std::string& place, const std::string& directory, const StageMarker& stage) {
   const auto marker = ReadStageMarker(place);
-  return marker && marker->role == StageRole::kStaged && IsOf(*marker, directory) &&
-         marker->repository_created_at == stage.repository_created_at;
+  return marker && IsPartOfStage(*marker, stage, directory);
 }
 
 // Does this directory of tablespaces belong to the stage in `directory`?

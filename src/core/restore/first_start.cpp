@@ -10,6 +10,7 @@
 #include "cluster/control_file.h"
 #include "restore/owned_file.h"
 #include "restore/settings_file.h"
+#include "restore/stage_marker.h"
 #include "restore/stage_settings.h"
 #include "restore/stage_tree.h"
 
@@ -18,21 +19,11 @@ namespace {
 
 using Settings = std::map<std::string, std::string>;
 
-constexpr size_t kConfigurationLimitBytes = 64UL * 1024 * 1024;
-
 // Run by the server in its data directory.
 constexpr std::string_view kRecoveryEndCommand =
     "mv -f backup_ext_stage/next.auto.conf postgresql.auto.conf";
 
-std::string InFolder(const std::string& directory, std::string_view name) {
-  return fmt::format("{}/{}/{}", directory, kStageFolder, name);
-}
-
 std::string AutoConf(const std::string& directory) { return directory + "/postgresql.auto.conf"; }
-
-std::string ReadText(const std::string& path) {
-  return std::string(AsText(ReadWholeFile(path, kConfigurationLimitBytes)));
-}
 
 Settings SettingsOf(std::string_view text) {
   Settings settings;
@@ -73,18 +64,18 @@ std::string WithChanges(std::string_view origin_text, std::string_view first_tex
 }  // namespace
 
 std::string OriginAutoConf(const std::string& directory) {
-  return InFolder(directory, "postgresql.auto.conf");
+  return InStageFolder(directory, "postgresql.auto.conf");
 }
 std::string NextAutoConf(const std::string& directory) {
-  return InFolder(directory, "next.auto.conf");
+  return InStageFolder(directory, "next.auto.conf");
 }
 std::string GuardedAutoConf(const std::string& directory) {
-  return InFolder(directory, "guarded.auto.conf");
+  return InStageFolder(directory, "guarded.auto.conf");
 }
 
 std::string FirstStartAutoConf(const std::string& directory) {
-  return RecoveringAutoConf(ReadText(OriginAutoConf(directory)),
-                            ReadText(GuardedAutoConf(directory)), kRecoveryEndCommand);
+  return RecoveringAutoConf(ReadSettingsFile(OriginAutoConf(directory)),
+                            ReadSettingsFile(GuardedAutoConf(directory)), kRecoveryEndCommand);
 }
 
 bool IsFirstStartUnfinished(const std::string& directory) {
@@ -94,11 +85,10 @@ bool IsFirstStartUnfinished(const std::string& directory) {
 
 bool RepeatFirstRecovery(const std::string& directory) {
   if (!IsFirstStartUnfinished(directory)) return false;
-  const auto control =
-      ParseControlFile(ReadWholeFile(directory + "/global/pg_control", kControlFileBytes));
+  const auto control = ReadControlFile(directory + "/global/pg_control");
   if (!control || !WasInRecovery(*control)) return false;
   // On any other timeline the server would not start.
-  const Settings settings = SettingsOf(ReadText(AutoConf(directory)));
+  const Settings settings = SettingsOf(ReadSettingsFile(AutoConf(directory)));
   const auto is_ours = [&](const std::string& timeline) {
     return Has(settings, "recovery_target_timeline", timeline);
   };
@@ -112,16 +102,16 @@ bool RepeatFirstRecovery(const std::string& directory) {
 
 bool FinishFirstStart(const std::string& directory) {
   if (!IsFirstStartUnfinished(directory)) return false;
-  const std::string text = ReadText(AutoConf(directory));
+  const std::string text = ReadSettingsFile(AutoConf(directory));
   // The guards are in force again: it is a stage.
-  if (text == ReadText(GuardedAutoConf(directory))) return false;
-  const std::string origin_text = ReadText(OriginAutoConf(directory));
+  if (text == ReadSettingsFile(GuardedAutoConf(directory))) return false;
+  const std::string origin_text = ReadSettingsFile(OriginAutoConf(directory));
   const std::string next_text = WithChanges(origin_text, FirstStartAutoConf(directory), text);
-  if (next_text != ReadText(NextAutoConf(directory))) {
+  if (next_text != ReadSettingsFile(NextAutoConf(directory))) {
     WriteOwnedFile(NextAutoConf(directory), next_text, directory);
   }
   RenameDurably(NextAutoConf(directory), AutoConf(directory));
-  SyncDirectory(InFolder(directory, "."));
+  SyncDirectory(InStageFolder(directory, "."));
   return true;
 }
 

@@ -17,14 +17,13 @@
 #include "base/file.h"
 #include "base/lsn.h"
 #include "cluster/wal_file.h"
+#include "cluster/wal_layout.h"
 #include "cluster/wal_records.h"
 
 namespace backup_ext {
 namespace {
 
 constexpr uint8_t kTablespaceCreate = 0x00;
-// Where the first page of a segment tells the size of a page.
-constexpr size_t kPageBytesOffset = 36;
 // What may stand between the header of a record without blocks and its data.
 // Source: src/include/access/xlogrecord.h.
 constexpr uint8_t kShortData = 255;
@@ -47,10 +46,10 @@ class WalBytes {
   virtual void Replace(uint64_t lsn, ByteSpan before, ByteSpan after) = 0;
 
   [[nodiscard]] uint32_t PageBytes(uint64_t lsn) {
-    std::array<std::byte, kPageBytesOffset + sizeof(uint32_t)> header{};
+    std::array<std::byte, kLongWalPageHeaderBytes> header{};
     uint32_t page_bytes = 0;
     if (Read(lsn - lsn % segment_bytes_, header)) {
-      std::memcpy(&page_bytes, header.data() + kPageBytesOffset, sizeof(page_bytes));
+      page_bytes = LoadAt<uint32_t>(header, kWalPageBlockBytesOffset);
     }
     if (page_bytes < 1024 || page_bytes > 65536 || segment_bytes_ % page_bytes != 0) {
       throw Error(ErrorCode::kDamaged,

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "restore/shell_quote.h"
@@ -74,7 +74,7 @@ std::optional<std::string> ProcessIn(const struct stat& directory) {
   const auto entries = ReadDirectory("/proc");
   if (!entries) return std::nullopt;
   for (const DirectoryEntry& entry : *entries) {
-    if (!std::ranges::all_of(entry.name, [](unsigned char c) { return std::isdigit(c) != 0; })) {
+    if (!std::ranges::all_of(entry.name, IsDigit)) {
       continue;
     }
     struct stat where {};

@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
+
+#include "base/file.h"
 
 namespace backup_ext {
 namespace {
 
+constexpr uint64_t kSettingsLimitBytes = 64ULL * 1024 * 1024;
 constexpr std::string_view kLineBlanks = " \t\r\f\v";
 
 bool IsNameStart(char c) {
@@ -100,6 +104,10 @@ bool IsSettingName(std::string_view name) {
 }
 
 }  // namespace
+
+std::string ReadSettingsFile(const std::string& path) {
+  return std::string(AsText(ReadWholeFile(path, kSettingsLimitBytes)));
+}
 
 std::string QuoteSetting(std::string_view value) {
   std::string quoted = "'";

@@ -11,6 +11,9 @@
 
 namespace backup_ext {
 
+// The text of such a file. Throws Error when it cannot be read, or is longer than 64 MB.
+[[nodiscard]] std::string ReadSettingsFile(const std::string& path);
+
 // `'it''s'`: quoted so that the server reads `value` back.
 [[nodiscard]] std::string QuoteSetting(std::string_view value);
 

@@ -135,9 +135,8 @@ bool BelongsTo(const StageMarker& marker, const std::string& directory,
                const DiscardedStage& stage) {
   if (marker.stage_id == stage.stage_id) return true;
   return directory != stage.directory && stage.marker && stage.marker->stage_id == stage.stage_id &&
-         marker.role == StageRole::kStaged && stage.marker->role == StageRole::kStaged &&
-         ResolvePath(marker.directory) == ResolvePath(stage.directory) &&
-         marker.repository_created_at == stage.marker->repository_created_at;
+         stage.marker->role == StageRole::kStaged &&
+         IsPartOfStage(marker, *stage.marker, stage.directory);
 }
 
 // Is this top directory of the stage, if it is there, one that may be removed?
@@ -179,14 +178,10 @@ std::vector<std::string> MediaOfStage(const DiscardedStage& stage, const std::st
   return media;
 }
 
-// The directory itself may be one that only root can make: it goes where that is allowed.
 void EmptyMarkedTree(const std::string& directory, const DiscardedStage& stage) {
   CheckMarkedTree(directory, stage);
   if (!StatLink(directory)) return;
-  MakeRemovable(directory, [] {});
-  RemoveContent(directory, kStageFolder);
-  RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
-  if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
+  EmptyStageTop(directory, [] {});
 }
 
 void RemoveDescription(const std::string& staging_directory, std::string_view stage_id) {

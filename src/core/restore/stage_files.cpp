@@ -11,7 +11,7 @@
 namespace backup_ext {
 namespace {
 
-std::string InStageFolder(std::string_view name) {
+std::string ListedInStage(std::string_view name) {
   return fmt::format("{}/{}", kStageFolder, name);
 }
 
@@ -44,20 +44,20 @@ void WriteArchiveStatus(const StageTree& tree, const WalFiles& wal) {
 void WriteStageFiles(const StageTree& tree, const BackupRecord& record, const RestorePlan& plan,
                      const StageMarker& marker, int port, const CapturedFiles& captured,
                      PostgresManifest* manifest) {
-  manifest->Add(InStageFolder("stage.json"), EncodeStageMarker(marker));
+  manifest->Add(ListedInStage("stage.json"), EncodeStageMarker(marker));
   for (const auto& [oid, fd] : tree.tablespaces()) {
     // Beside the stage one marker serves all, outside of what the manifest lists.
     if (ParentDirectory(tree.TablespacePath(oid)) == tree.tablespaces_directory()) continue;
-    manifest->Add(fmt::format("pg_tblspc/{}/{}", oid, InStageFolder("stage.json")),
+    manifest->Add(fmt::format("pg_tblspc/{}/{}", oid, ListedInStage("stage.json")),
                   EncodeStageMarker(marker));
   }
-  WriteListed(tree, InStageFolder("postgresql.auto.conf"), AsText(captured.auto_conf), 0600,
+  WriteListed(tree, ListedInStage("postgresql.auto.conf"), AsText(captured.auto_conf), 0600,
               manifest);
-  WriteListed(tree, InStageFolder("pg_hba.conf"),
+  WriteListed(tree, ListedInStage("pg_hba.conf"),
               "# The socket directory lets in nobody but the owner of this copy, and no network is "
               "listened on.\nlocal all all trust\n",
               0600, manifest);
-  WriteListed(tree, InStageFolder("pg_ident.conf"), "# No user name maps.\n", 0600, manifest);
+  WriteListed(tree, ListedInStage("pg_ident.conf"), "# No user name maps.\n", 0600, manifest);
 
   GuardFacts facts;
   facts.stage_id = marker.stage_id;

@@ -18,28 +18,40 @@ namespace {
 constexpr size_t kMarkerLimitBytes = 64 * 1024;
 constexpr const char* kReplaced = "replaced";
 
+nlohmann::json PathsToJson(const std::vector<std::string>& paths) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const std::string& path : paths) json.push_back(PathToText(path));
+  return json;
+}
+
+std::vector<std::string> PathsFromJson(const nlohmann::json& json) {
+  std::vector<std::string> paths;
+  for (const auto& path : json) paths.push_back(PathFromText(path.get<std::string>()));
+  return paths;
+}
+
 }  // namespace
 
 std::string EncodeStageMarker(const StageMarker& marker) {
-  nlohmann::json tablespaces = nlohmann::json::array();
-  for (const std::string& place : marker.tablespaces) tablespaces.push_back(PathToText(place));
-  nlohmann::json earlier_media = nlohmann::json::array();
-  for (const std::string& place : marker.earlier_media) earlier_media.push_back(PathToText(place));
   const nlohmann::json json = {{"stage_id", marker.stage_id},
                                {"backup_id", marker.backup_id},
                                {"directory", PathToText(marker.directory)},
                                {"socket_directory", PathToText(marker.socket_directory)},
-                               {"tablespaces", tablespaces},
+                               {"tablespaces", PathsToJson(marker.tablespaces)},
                                {"media_directory", PathToText(marker.media_directory)},
-                               {"earlier_media_directories", earlier_media},
+                               {"earlier_media_directories", PathsToJson(marker.earlier_media)},
                                {"repository_created_at", marker.repository_created_at},
                                {"building", marker.building},
                                {"role", marker.role == StageRole::kStaged ? "staged" : kReplaced}};
   return json.dump(2) + "\n";
 }
 
+std::string InStageFolder(const std::string& directory, std::string_view name) {
+  return fmt::format("{}/{}/{}", directory, kStageFolder, name);
+}
+
 std::string StageMarkerPath(const std::string& directory) {
-  return fmt::format("{}/{}/stage.json", directory, kStageFolder);
+  return InStageFolder(directory, "stage.json");
 }
 
 std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
@@ -61,16 +73,23 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
     if (json.at("role") == kReplaced) marker.role = StageRole::kReplaced;
     marker.building = json.value("building", false);
     marker.media_directory = PathFromText(json.value("media_directory", std::string()));
-    for (const auto& place : json.at("tablespaces")) {
-      marker.tablespaces.push_back(PathFromText(place.get<std::string>()));
-    }
-    for (const auto& place : json.value("earlier_media_directories", nlohmann::json::array())) {
-      marker.earlier_media.push_back(PathFromText(place.get<std::string>()));
-    }
+    marker.tablespaces = PathsFromJson(json.at("tablespaces"));
+    marker.earlier_media =
+        PathsFromJson(json.value("earlier_media_directories", nlohmann::json::array()));
     return marker;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }
+}
+
+bool IsOf(const StageMarker& marker, const std::string& directory) {
+  return ResolvePath(marker.directory) == ResolvePath(directory);
+}
+
+bool IsPartOfStage(const StageMarker& marker, const StageMarker& stage,
+                   const std::string& directory) {
+  return marker.role == StageRole::kStaged && IsOf(marker, directory) &&
+         marker.repository_created_at == stage.repository_created_at;
 }
 
 std::string ShortSocketDirectory(const std::string& stage_id) {
@@ -78,7 +97,7 @@ std::string ShortSocketDirectory(const std::string& stage_id) {
 }
 
 std::string SocketDirectory(const std::string& directory, const std::string& stage_id, int port) {
-  std::string inside = fmt::format("{}/{}/socket", directory, kStageFolder);
+  std::string inside = InStageFolder(directory, "socket");
   const std::string socket = fmt::format("{}/.s.PGSQL.{}", inside, port);
   if (socket.size() < sizeof(sockaddr_un::sun_path)) return inside;
   return ShortSocketDirectory(stage_id);

@@ -37,12 +37,21 @@ struct StageMarker {
 // What a marker is called while it is written; it is then renamed.
 inline constexpr std::string_view kUnfinishedMarkerName = "stage.json.new";
 
+// `<directory>/backup_ext_stage/<name>`
+[[nodiscard]] std::string InStageFolder(const std::string& directory, std::string_view name);
 // `<directory>/backup_ext_stage/stage.json`
 [[nodiscard]] std::string StageMarkerPath(const std::string& directory);
 
 [[nodiscard]] std::string EncodeStageMarker(const StageMarker& marker);
 // The marker of `directory`; nothing when it has none that can be read. Follows no link.
 [[nodiscard]] std::optional<StageMarker> ReadStageMarker(const std::string& directory);
+
+// Is `marker` of a stage in `directory`, under whatever name that goes?
+[[nodiscard]] bool IsOf(const StageMarker& marker, const std::string& directory);
+// Does what carries `marker` belong to the stage in `directory`, whose own marker is `stage`, or to
+// one that was there before, of the same repository?
+[[nodiscard]] bool IsPartOfStage(const StageMarker& marker, const StageMarker& stage,
+                                 const std::string& directory);
 
 // Where the socket of a stage goes: into the stage, or, where its path would not fit into a socket
 // address (107 bytes), into a directory of its own in /tmp.

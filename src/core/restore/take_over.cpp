@@ -155,18 +155,13 @@ void EmptyMedia(const StageTree& tree, const std::function<void()>& pause_point)
   RemoveContent(tree.media_directory(), kStageFolder);
 }
 
-// The marker goes last: what is left after a crash is still known as the stage's.
 void RemoveUnusedTops(const StageTree& tree, const EarlierStage& earlier,
                       const std::function<void()>& pause_point) {
   auto claimed = tree.ClaimedDirectories();
   claimed.push_back(tree.media_directory());
   for (const std::string& directory : earlier.directories) {
     if (std::ranges::find(claimed, directory) != claimed.end()) continue;
-    MakeRemovable(directory, pause_point);
-    RemoveContent(directory, kStageFolder);
-    RemoveTree(fmt::format("{}/{}", directory, kStageFolder));
-    // It may be one that only root can make: it goes where that is allowed.
-    if (rmdir(directory.c_str()) == 0) SyncDirectory(ParentDirectory(directory));
+    EmptyStageTop(directory, pause_point);
   }
   if (!earlier.socket_directory.empty()) RemoveTree(earlier.socket_directory);
 }

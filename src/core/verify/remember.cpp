@@ -22,6 +22,11 @@ std::string FirstProblem(const VerifyResult& result) {
   return fmt::format("{}: {}", first.path, first.problem).substr(0, kFirstProblemLimit);
 }
 
+std::string NotRemembered(const std::string& backup_id, const Error& error) {
+  return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
+                     error.message());
+}
+
 std::string RememberVerify(const Repository& repository, const std::string& backup_id,
                            const VerifyResult& result) {
   VerifyNote note;
@@ -33,8 +38,7 @@ std::string RememberVerify(const Repository& repository, const std::string& back
     AddVerifyNote(repository, backup_id, note);
     if (note.problems > 0) MarkSuspects(repository, ReadCatalog(repository), backup_id);
   } catch (const Error& error) {
-    return fmt::format("could not remember the result of verifying backup {}: {}", backup_id,
-                       error.message());
+    return NotRemembered(backup_id, error);
   }
   return {};
 }

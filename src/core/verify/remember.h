@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/error.h"
 #include "store/repository.h"
 #include "verify/verify_run.h"
 
@@ -11,6 +12,8 @@ namespace backup_ext {
 // `path: problem` of the first row; empty when the backup is sound.
 [[nodiscard]] std::string FirstProblem(const VerifyResult& result);
 
+// Why a result is not remembered, as a message.
+[[nodiscard]] std::string NotRemembered(const std::string& backup_id, const Error& error);
 // Notes the result at the backup and, when it is damaged, at those that share its packs. Empty, or
 // why it could not (a read-only repository, say): the result is no less true for that.
 [[nodiscard]] std::string RememberVerify(const Repository& repository, const std::string& backup_id,
