@@ -2,14 +2,26 @@
 #include "backup/page_plan.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "backup/change_proof.h"
+#include "base/digest.h"
 #include "base/error.h"
 
 namespace backup_ext {
+namespace {
+
+// Of a frame's pages, in use.
+constexpr double kHalf = 0.5;
+constexpr double kQuarter = 0.25;
+// Of what is allowed: what is gathered soon with many others is not gathered before that.
+constexpr double kMuch = 0.75;
+
+}  // namespace
 
 PagePlan::PagePlan(const ParentFile& parent, uint64_t first, uint64_t count)
     : parent_(parent), first_(first), places_(count) {
@@ -31,19 +43,43 @@ void PagePlan::Keep(uint64_t page) {
 
 void PagePlan::Gather(const DyingPacks& dying_packs,
                       const std::function<uint32_t(uint32_t pack)>& generation_of) {
+  const PageMap& map = parent_.entry.map;
   if (parent_.uses_dying_pack) {
     for (PagePlace& place : places_) {
       if (!place.is_kept) continue;
-      if (IsDying(dying_packs, parent_.entry.map.frames[place.frame])) place.is_kept = false;
+      if (IsDying(dying_packs, map.frames[place.frame])) place.is_kept = false;
     }
   }
-  GatherHalfDeadFrames();
-  GatherGenerations(generation_of);
+  std::vector<Generation> generations = CountGenerations(generation_of);
+  uint64_t bytes = 0;
+  for (const Generation& generation : generations) bytes += generation.bytes_in_hand;
+  const double part_of_limit =
+      std::max(static_cast<double>(bytes) / static_cast<double>(kBytesInHandLimit),
+               static_cast<double>(generations.size()) / static_cast<double>(kGenerationsLimit));
+  const double limit = PartOfLimitAllowed();
+  if (part_of_limit <= limit * kMuch) {
+    GatherDeadFrames(kHalf);
+  } else if (part_of_limit <= limit) {
+    GatherDeadFrames(kQuarter);
+  } else {
+    GatherDeadFrames(kHalf);
+    GatherSmallest(std::move(generations), limit / 2);
+  }
+}
+
+// From 5/8 to 1.
+double PagePlan::PartOfLimitAllowed() const {
+  Xxh3Stream hash;
+  hash.Update(AsBytes(parent_.entry.path));
+  hash.Update(std::as_bytes(std::span(&first_, 1)));
+  constexpr double kLowest = 0.625;
+  const double fraction = std::to_integer<int>(hash.Finish().front()) / 256.0;
+  return kLowest + (1 - kLowest) * fraction;
 }
 
 // A frame that small files shared has pages of others, too: what a grown file has in it is stored
 // again once.
-void PagePlan::GatherHalfDeadFrames() {
+void PagePlan::GatherDeadFrames(double least_live) {
   std::map<uint32_t, uint32_t> live;
   for (const PagePlace& place : places_) {
     if (place.is_kept) ++live[place.frame];
@@ -52,32 +88,57 @@ void PagePlan::GatherHalfDeadFrames() {
   for (PagePlace& place : places_) {
     if (!place.is_kept) continue;
     const uint32_t pages = map.frames[place.frame].plain_bytes / map.unit_bytes;
-    if (live[place.frame] * 2 < pages) place.is_kept = false;
+    if (live[place.frame] < least_live * pages) place.is_kept = false;
   }
 }
 
-void PagePlan::GatherGenerations(const std::function<uint32_t(uint32_t pack)>& generation_of) {
-  std::map<uint32_t, uint32_t> generation_of_frame;
-  std::map<uint32_t, uint64_t> pages;
-  bool is_stored = false;
+std::vector<PagePlan::Generation> PagePlan::CountGenerations(
+    const std::function<uint32_t(uint32_t pack)>& generation_of) const {
+  const PageMap& map = parent_.entry.map;
+  std::map<uint32_t, uint64_t> pages_of_frame;
+  Generation stored;
   for (const PagePlace& place : places_) {
-    is_stored |= !place.is_kept;
-    if (!place.is_kept) continue;
-    const auto [frame, is_new] = generation_of_frame.try_emplace(place.frame, 0);
-    if (is_new) frame->second = generation_of(parent_.entry.map.frames[place.frame].pack);
-    ++pages[frame->second];
+    if (place.is_kept) {
+      ++pages_of_frame[place.frame];
+    } else {
+      ++stored.pages;
+    }
   }
-  if (pages.size() + (is_stored ? 1 : 0) <= kGenerationsLimit) return;
-  std::vector<std::pair<uint64_t, uint32_t>> smallest_first;
-  for (const auto& [generation, count] : pages) smallest_first.emplace_back(count, generation);
-  std::ranges::sort(smallest_first);
+  std::map<uint32_t, Generation> generations;
+  for (const auto& [frame, pages] : pages_of_frame) {
+    Generation& generation = generations[generation_of(map.frames[frame].pack)];
+    generation.frames.push_back(frame);
+    generation.pages += pages;
+    generation.bytes_in_hand =
+        std::max<uint64_t>(generation.bytes_in_hand, map.frames[frame].plain_bytes);
+  }
+  std::vector<Generation> all;
+  for (auto& [number, generation] : generations) all.push_back(std::move(generation));
+  if (stored.pages != 0) {
+    stored.bytes_in_hand = std::min<uint64_t>(stored.pages * map.unit_bytes, kFramePlainLimitBytes);
+    all.push_back(std::move(stored));
+  }
+  return all;
+}
+
+// One at a time would come back as one of the smallest: that stored what changed six times.
+void PagePlan::GatherSmallest(std::vector<Generation> generations, double part_of_limit) {
+  std::ranges::sort(generations, {}, &Generation::pages);
+  uint64_t bytes = 0;
+  for (const Generation& generation : generations) bytes += generation.bytes_in_hand;
+  size_t count = generations.size();
   std::set<uint32_t> gathered;
-  // One more than there may be, for what is stored makes a generation of its own.
-  for (size_t i = 0; i + kGenerationsLimit <= smallest_first.size(); ++i) {
-    gathered.insert(smallest_first[i].second);
+  for (const Generation& generation : generations) {
+    if (static_cast<double>(bytes) <= part_of_limit * static_cast<double>(kBytesInHandLimit) &&
+        static_cast<double>(count) <= part_of_limit * static_cast<double>(kGenerationsLimit)) {
+      break;
+    }
+    bytes -= generation.bytes_in_hand;
+    --count;
+    gathered.insert(generation.frames.begin(), generation.frames.end());
   }
   for (PagePlace& place : places_) {
-    if (place.is_kept && gathered.contains(generation_of_frame[place.frame])) place.is_kept = false;
+    if (place.is_kept && gathered.contains(place.frame)) place.is_kept = false;
   }
 }
 

@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "backup/parent.h"
+#include "format/frame.h"
 #include "format/page_map.h"
 
 namespace backup_ext {
 
-// A restore keeps one frame of each backup in hand that a file's pages come from.
-inline constexpr size_t kGenerationsLimit = 64;
+// A restore keeps one frame of each backup in hand that a part's pages come from: so many bytes of
+// them at most, plain, and so many frames.
+inline constexpr uint64_t kBytesInHandLimit = 64 * kFramePlainLimitBytes;
+inline constexpr size_t kGenerationsLimit = 256;
 
 class PagePlan {
  public:
@@ -29,10 +32,12 @@ class PagePlan {
   [[nodiscard]] bool is_kept(uint64_t page) const { return places_[page].is_kept; }
 
   // Marks pages that would be kept, but are better stored again together with what changed:
-  // - the live pages of a frame that has fewer than half of its pages still in use,
   // - pages in packs that are to die out,
-  // - pages of the backups of which there are fewest, until no more than kGenerationsLimit are
-  //   left. `generation_of` gives a number to the backup that wrote a pack.
+  // - the live pages of a frame that has fewer than half of its pages still in use,
+  // - when they come from too many backups, those of the backups with the fewest pages here, until
+  //   half of what is allowed is left. Where that is near, a frame waits for it until less than a
+  //   quarter is in use. `generation_of` gives a number to the backup that wrote a pack.
+  // What is allowed differs from part to part, so that they are not all gathered at once.
   void Gather(const DyingPacks& dying_packs,
               const std::function<uint32_t(uint32_t pack)>& generation_of);
 
@@ -51,8 +56,18 @@ class PagePlan {
     uint32_t unit = 0;
     bool is_kept = false;
   };
-  void GatherHalfDeadFrames();
-  void GatherGenerations(const std::function<uint32_t(uint32_t pack)>& generation_of);
+  // One backup's share in the part.
+  struct Generation {
+    std::vector<uint32_t> frames;  // of the parent's map
+    uint64_t pages = 0;
+    uint64_t bytes_in_hand = 0;  // its largest frame
+  };
+  // What is stored by this backup is the last of them.
+  [[nodiscard]] std::vector<Generation> CountGenerations(
+      const std::function<uint32_t(uint32_t pack)>& generation_of) const;
+  [[nodiscard]] double PartOfLimitAllowed() const;
+  void GatherDeadFrames(double least_live);
+  void GatherSmallest(std::vector<Generation> generations, double part_of_limit);
 
   const ParentFile& parent_;
   const uint64_t first_;

@@ -16,8 +16,10 @@ namespace {
 
 // While no frame is waited for, these few stay in hand: small files share them.
 constexpr size_t kFramesInHand = 8;
-// One of each generation that a file's pages come from: 64 (3-repository.md), and some room.
-constexpr size_t kMostFramesInHand = 72;
+// One of each generation that a file's pages come from: 64 of full size or 256 small ones
+// (page_plan.h), and some room.
+constexpr size_t kMostFramesInHand = 288;
+constexpr uint64_t kMostBytesInHand = 72 * kFramePlainLimitBytes;
 constexpr size_t kOpenPacksOfAll = 600;
 constexpr size_t kFewestOpenPacks = 4;
 constexpr int kReadAttempts = 2;
@@ -75,8 +77,9 @@ struct FrameSource::State {
 
   // Null when it is not in hand.
   FrameInHand* Find(const FrameRef& frame, const PackId& pack);
-  // The place for one more; its old content is free to be overwritten.
-  FrameInHand& MakePlace();
+  // An empty place for a frame of so many plain bytes.
+  FrameInHand& MakePlace(uint64_t plain_bytes);
+  [[nodiscard]] uint64_t BytesInHand() const;
   // Empty when the bytes were read and are what they must be, else the problem.
   std::string TryRead(const FrameRef& frame, const PackId& pack, Bytes* plain);
   // The reader of a pack whose header was checked. Null with `*problem` set.
@@ -110,20 +113,38 @@ FrameInHand* FrameSource::State::Find(const FrameRef& frame, const PackId& pack)
   return found == frames.end() ? nullptr : &*found;
 }
 
-FrameInHand& FrameSource::State::MakePlace() {
-  const auto is_free = [this](const FrameInHand& in_hand) { return in_hand.needed_until < clock; };
+uint64_t FrameSource::State::BytesInHand() const {
+  uint64_t bytes = 0;
+  for (const FrameInHand& in_hand : frames) bytes += in_hand.plain.capacity();
+  return bytes;
+}
+
+FrameInHand& FrameSource::State::MakePlace(uint64_t plain_bytes) {
+  latest = SIZE_MAX;
+  Bytes buffer;
   if (frames.size() >= kFramesInHand) {
-    FrameInHand* oldest_free = nullptr;
-    for (FrameInHand& in_hand : frames) {
-      if (!is_free(in_hand)) continue;
-      if (oldest_free == nullptr || in_hand.last_used < oldest_free->last_used) {
-        oldest_free = &in_hand;
+    auto oldest_free = frames.end();
+    for (auto in_hand = frames.begin(); in_hand != frames.end(); ++in_hand) {
+      if (in_hand->needed_until >= clock) continue;
+      if (oldest_free == frames.end() || in_hand->last_used < oldest_free->last_used) {
+        oldest_free = in_hand;
       }
     }
-    if (oldest_free != nullptr) return *oldest_free;
+    if (oldest_free != frames.end()) {
+      buffer = std::move(oldest_free->plain);
+      frames.erase(oldest_free);
+    }
   }
-  if (frames.size() < kMostFramesInHand) return frames.emplace_back();
-  return *std::ranges::min_element(frames, {}, &FrameInHand::last_used);
+  // Many small frames in buffers of large ones would be more than they count for.
+  constexpr uint64_t kWastefulTimes = 4;
+  if (buffer.capacity() > plain_bytes * kWastefulTimes) buffer = Bytes();
+  const uint64_t needed = std::max<uint64_t>(buffer.capacity(), plain_bytes);
+  while (!frames.empty() &&
+         (frames.size() >= kMostFramesInHand || BytesInHand() + needed > kMostBytesInHand)) {
+    frames.erase(std::ranges::min_element(frames, {}, &FrameInHand::last_used));
+  }
+  frames.emplace_back().plain = std::move(buffer);
+  return frames.back();
 }
 
 std::string FrameSource::State::CheckHeader(ObjectReader* reader, const PackId& pack) {
@@ -231,7 +252,7 @@ ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
   const uint64_t run = ++state.clock - state.file_began;
   FrameInHand* in_hand = state.Find(frame, pack);
   if (in_hand == nullptr) {
-    in_hand = &state.MakePlace();
+    in_hand = &state.MakePlace(frame.plain_bytes);
     state.Fetch(frame, pack, in_hand);
   }
   state.latest = static_cast<size_t>(in_hand - state.frames.data());

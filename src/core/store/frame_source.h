@@ -27,8 +27,9 @@ class FrameSource {
   FrameSource(FrameSource&&) noexcept;
 
   // Says which frames come next: Read() for the frame of each run of `map`, in order. A frame that
-  // another run will ask for stays in hand until then, so each is decoded once as long as no more
-  // than 72 have runs both behind and ahead (18 MiB); a file of a full backup needs 2 MiB.
+  // another run will ask for stays in hand until then, so each is decoded once as long as those
+  // with runs both behind and ahead are no more than 18 MiB (plain) and 288; a file of a full
+  // backup needs 2 MiB.
   void BeginFile(const PageMap& map);
   // The plain bytes of a frame, valid until the next call. Throws Error(kDamaged) naming the pack,
   // the offset and the problem; a read that fails the check is done once more before that. A pack

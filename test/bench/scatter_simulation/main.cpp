@@ -1,7 +1,8 @@
 // Months of backups of one fake cluster in minutes: what they store, what a restore of the last one
 // reads, how large the repository becomes, against the figures of the design.
 //
-//   scatter_simulation [--pages 131072] [--seed 1] [--threads 2] [--directory DIRECTORY] [NAME...]
+//   scatter_simulation [--pages 131072] [--changed-a-day 3] [--seed 1] [--threads 2]
+//     [--directory DIRECTORY] [NAME...]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -30,17 +31,17 @@ namespace {
 struct Series {
   const char* name;
   int backups;
-  double changed;  // part of the pages that is changed between two backups
-  size_t kept;     // backups: three days of them
+  int a_day;
 };
-constexpr Series kSeries[] = {{"daily", 90, 0.05, 3}, {"hourly", 720, 0.004, 72}};
+constexpr Series kSeries[] = {{"daily", 90, 1}, {"hourly", 720, 24}};
+constexpr size_t kDaysKept = 3;
 
 // Which page is changed next. A page at pages() is a new one.
 using NextPage = std::function<uint64_t(const FakeCluster& cluster, Random* random)>;
 struct Pattern {
   const char* name;
   NextPage next;
-  double share;  // of Series::changed: a cluster that grows by 5 % a day would not stay one
+  double share;  // of what is changed: a cluster that grew so fast would not stay one
 };
 
 uint64_t Uniform(const FakeCluster& cluster, Random* random) {
@@ -74,6 +75,7 @@ class QuietServer : public ServerAccess {
 
 struct Options {
   uint64_t pages = 131072;
+  double changed_a_day = 3;  // percent of the pages
   uint64_t seed = 1;
   int threads = 2;
   std::string directory;
@@ -101,7 +103,7 @@ class Simulation {
   void Run() {
     Backup();
     for (int i = 0; i < series_.backups; ++i) {
-      const double part = series_.changed * pattern_.share;
+      const double part = options_.changed_a_day / 100 / series_.a_day * pattern_.share;
       const auto count = static_cast<uint64_t>(part * static_cast<double>(cluster_.pages()));
       for (uint64_t n = 0; n < count; ++n) cluster_.Change(pattern_.next(cluster_, &random_));
       const uint64_t changed = cluster_.changed_pages() * kFakePageBytes;
@@ -150,7 +152,7 @@ class Simulation {
 
   // As a retention of three days would.
   void Expire() {
-    while (kept_.size() > series_.kept) {
+    while (kept_.size() > kDaysKept * series_.a_day) {
       RemoveBackup(repository_, kept_.front().backup_id);
       kept_.pop_front();
     }
@@ -165,11 +167,11 @@ class Simulation {
 
   void Print() const {
     const RestoreCost cost = MeasureRestore(repository_, kept_.back());
-    fmt::print("{:14} {:6} {:12.2f} {:12.2f} {:14.2f} {:12.2f} {:12.2f} {:12}\n", pattern_.name,
-               series_.name, Ratio(stored_bytes_, changed_bytes_), most_at_once_,
+    fmt::print("{:14} {:6} {:12.2f} {:12.2f} {:14.2f} {:12.2f} {:12.2f} {:9.1f} MB\n",
+               pattern_.name, series_.name, Ratio(stored_bytes_, changed_bytes_), most_at_once_,
                Ratio(cost.decoded_bytes, cost.file_bytes),
                Ratio(repository_bytes_, cluster_.pages() * kFakePageBytes), largest_repository_,
-               cost.most_generations);
+               static_cast<double>(cost.most_in_hand_bytes) / (1024 * 1024));
     std::fflush(stdout);
   }
 
@@ -192,12 +194,14 @@ class Simulation {
 void RunAll(const Options& options) {
   const std::vector<Pattern> patterns = {
       {"uniform", Uniform, 1.0}, {"skewed", Skewed, 1.0}, {"append-mostly", AppendMostly, 0.2}};
-  fmt::print("{} pages of {} bytes that cannot be compressed, no full backup but the first\n\n",
-             options.pages, kFakePageBytes);
+  fmt::print(
+      "{} pages of {} bytes that cannot be compressed, {} % of them changed a day, no full "
+      "backup but the first\n\n",
+      options.pages, kFakePageBytes, options.changed_a_day);
   fmt::print("{:14} {:6} {:>12} {:>12} {:>14} {:>12} {:>12} {:>12}\n", "changes", "", "stored /",
-             "the most", "restore reads", "repository", "the most", "generations");
+             "the most", "restore reads", "repository", "the most", "most frames");
   fmt::print("{:14} {:6} {:>12} {:>12} {:>14} {:>12} {:>12} {:>12}\n", "", "", "changed", "of one",
-             "/ database", "/ database", "there was", "of one file");
+             "/ database", "/ database", "there was", "in hand");
   for (const Series& series : kSeries) {
     for (const Pattern& pattern : patterns) {
       const std::string name = fmt::format("{}-{}", pattern.name, series.name);
@@ -215,6 +219,8 @@ int Main(int argc, char** argv) {
   Options options;
   app.add_option("--pages", options.pages, "Pages of the cluster")
       ->check(CLI::Range(1000, 100'000'000));
+  app.add_option("--changed-a-day", options.changed_a_day, "Percent of the pages")
+      ->check(CLI::Range(0.01, 100.0));
   app.add_option("--seed", options.seed, "Of the changes");
   app.add_option("--threads", options.threads, "Of each backup")->check(CLI::Range(1, 64));
   app.add_option("--directory", options.directory, "Where there is room for six times the pages");

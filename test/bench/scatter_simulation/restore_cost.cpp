@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
+#include <set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -18,16 +19,21 @@ RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& rec
   RestoreCost cost;
   const auto manifest = OpenManifest(repository, record);
   while (const auto entry = manifest->Next()) {
-    std::map<std::string, uint32_t> in_hand;  // by backup: the frame
-    for (const PageRun& run : entry->map.runs) {
-      const FrameRef& frame = entry->map.frames.at(run.frame);
-      const auto [held, is_new] =
-          in_hand.try_emplace(manifest->packs().at(frame.pack).backup_id, run.frame);
-      if (is_new || held->second != run.frame) cost.decoded_bytes += frame.plain_bytes;
-      held->second = run.frame;
+    const PageMap& map = entry->map;
+    std::vector<size_t> last_run(map.frames.size());
+    for (size_t run = 0; run < map.runs.size(); ++run) last_run.at(map.runs[run].frame) = run;
+    std::set<uint32_t> in_hand;
+    uint64_t bytes = 0;
+    for (size_t run = 0; run < map.runs.size(); ++run) {
+      const uint32_t frame = map.runs[run].frame;
+      if (in_hand.insert(frame).second) bytes += map.frames[frame].plain_bytes;
+      cost.most_in_hand_bytes = std::max(cost.most_in_hand_bytes, bytes);
+      if (last_run[frame] != run) continue;
+      in_hand.erase(frame);
+      bytes -= map.frames[frame].plain_bytes;
     }
+    for (const FrameRef& frame : map.frames) cost.decoded_bytes += frame.plain_bytes;
     cost.file_bytes += entry->size_bytes;
-    cost.most_generations = std::max<uint64_t>(cost.most_generations, in_hand.size());
   }
   return cost;
 }
@@ -39,6 +45,7 @@ void CompareWithDirectory(const Repository& repository, const BackupRecord& reco
   while (const auto entry = manifest->Next()) {
     if (entry->kind != EntryKind::kFile) continue;
     const Bytes expected = ReadWholeFile(JoinPath(data_directory, entry->path), 1ULL << 32);
+    frames.BeginFile(entry->map);
     uint64_t offset = 0;
     bool is_equal = expected.size() == entry->size_bytes;
     for (const PageRun& run : entry->map.runs) {

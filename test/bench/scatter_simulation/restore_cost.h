@@ -11,10 +11,9 @@ namespace backup_ext {
 
 struct RestoreCost {
   uint64_t file_bytes = 0;
-  // Plain bytes of the frames that are decoded when each file is written in the order of its pages,
-  // with one frame of each earlier backup kept in hand.
-  uint64_t decoded_bytes = 0;
-  uint64_t most_generations = 0;  // of one file
+  uint64_t decoded_bytes = 0;  // plain bytes of the frames of each file
+  // Of the frames that are needed before and behind a page, where they are most.
+  uint64_t most_in_hand_bytes = 0;
 };
 
 [[nodiscard]] RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& record);

@@ -1,13 +1,17 @@
 // What is kept, what is gathered, and the map that comes of it.
 #include "backup/page_plan.h"
 
+#include <fmt/format.h>
+
 #include "backup_test_support.h"
 
 namespace backup_ext {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
-using testing::IsEmpty;
+using testing::Ge;
+using testing::Le;
 
 // A file whose frames lie in packs of those numbers; each run is {pages, frame, first unit}.
 ParentFile FileOf(const std::vector<uint32_t>& packs, const std::vector<PageRun>& runs,
@@ -77,45 +81,109 @@ TEST(PagePlan, GathersDyingPacks) {
   EXPECT_THAT(plan.PagesToStore(), ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
 }
 
-// `generations` backups, of which the one with number n has 8 * (n + 1) pages in the file.
-ParentFile FileOfGenerations(uint32_t generations) {
+// A part that comes from the backups 0, 1, ... in turn, a page of each, in frames of
+// `pages_a_frame`; of the first `large` ones four frames, of the others one.
+ParentFile ScatteredFile(uint32_t generations, uint32_t large, uint32_t pages_a_frame) {
   std::vector<uint32_t> packs;
   std::vector<PageRun> runs;
-  for (uint32_t generation = 0; generation < generations; ++generation) {
-    for (uint32_t i = 0; i <= generation; ++i) {
-      runs.push_back({8, static_cast<uint32_t>(packs.size()), 0});
-      packs.push_back(generation);
+  constexpr uint32_t kFramesOfLarge = 4;
+  for (uint32_t turn = 0; turn < kFramesOfLarge; ++turn) {
+    const uint32_t end = turn == 0 ? generations : large;
+    const auto first = static_cast<uint32_t>(packs.size());
+    for (uint32_t i = 0; i < end; ++i) packs.push_back(i);
+    for (uint32_t page = 0; page < pages_a_frame; ++page) {
+      for (uint32_t i = 0; i < end; ++i) runs.push_back({1, first + i, page});
     }
   }
-  return FileOf(packs, runs);
+  return FileOf(packs, runs, pages_a_frame);
 }
 
-TEST(PagePlan, KeepsAsManyGenerationsAsARestoreHoldsInHand) {
-  const uint32_t most = kGenerationsLimit;
-  {
-    const ParentFile parent = FileOfGenerations(most);
-    PagePlan plan(parent, 0, parent.entry.map.SizeBytes() / kTestPageBytes);
-    KeepAllBut(&plan, {});
-    plan.Gather({}, GenerationOfPack);
-    EXPECT_THAT(plan.PagesToStore(), IsEmpty());
+// What is left of `parent` when nothing but its last page changed.
+struct Left {
+  std::set<uint32_t> packs;
+  uint64_t stored = 0;
+};
+Left GatherAllButTheLast(const ParentFile& parent) {
+  const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes;
+  PagePlan plan(parent, 0, pages);
+  KeepAllBut(&plan, {pages - 1});
+  plan.Gather({}, GenerationOfPack);
+  Left left;
+  left.stored = plan.PagesToStore().size();
+  uint64_t page = 0;
+  for (const PageRun& run : parent.entry.map.runs) {
+    if (plan.is_kept(page)) left.packs.insert(parent.entry.map.frames[run.frame].pack);
+    page += run.units;
   }
-  {
-    // What is stored makes a generation of its own: the smallest one goes.
-    const ParentFile parent = FileOfGenerations(most);
-    const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes;
+  return left;
+}
+
+// A part may use between 5/8 of what a restore holds in hand and all of it.
+constexpr uint32_t kLargePages = kFramePlainLimitBytes / kTestPageBytes;
+constexpr uint32_t kFullFrames = kBytesInHandLimit / kFramePlainLimitBytes;
+
+TEST(PagePlan, KeepsAsManyFullFramesAsARestoreHoldsInHand) {
+  const Left few = GatherAllButTheLast(ScatteredFile(kFullFrames / 2, 0, kLargePages));
+  EXPECT_EQ(few.stored, 1U);
+  const Left many = GatherAllButTheLast(ScatteredFile(kFullFrames + 1, 0, kLargePages));
+  // Half of what is allowed, the one that is stored counted.
+  EXPECT_THAT(many.packs.size(), AllOf(Ge(kFullFrames * 5 / 16 - 1), Le(kFullFrames / 2)));
+  EXPECT_EQ(many.stored, (kFullFrames + 1 - many.packs.size()) * kLargePages);
+}
+
+TEST(PagePlan, KeepsMoreSmallFrames) {
+  constexpr uint32_t kPages = 4;
+  const Left few = GatherAllButTheLast(ScatteredFile(kGenerationsLimit / 2, 0, kPages));
+  EXPECT_EQ(few.stored, 1U);
+  const Left many = GatherAllButTheLast(ScatteredFile(kGenerationsLimit + 1, 0, kPages));
+  EXPECT_THAT(many.packs.size(),
+              AllOf(Ge(kGenerationsLimit * 5 / 16 - 1), Le(kGenerationsLimit / 2)));
+}
+
+TEST(PagePlan, GathersTheBackupsWithTheFewestPages) {
+  constexpr uint32_t kLarge = 20;
+  const Left left = GatherAllButTheLast(ScatteredFile(kGenerationsLimit + 1, kLarge, 4));
+  for (uint32_t i = 0; i < kLarge; ++i) EXPECT_TRUE(left.packs.contains(i)) << i;
+}
+
+// What is allowed differs, or a whole cluster would be gathered at once.
+TEST(PagePlan, DoesNotGatherAllPartsAtOnce) {
+  ParentFile parent = ScatteredFile(kFullFrames * 13 / 16, 0, kLargePages);
+  const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes;
+  std::map<bool, int> parts;
+  for (int i = 0; i < 64; ++i) {
+    parent.entry.path = fmt::format("base/5/{}", 16384 + i);
     PagePlan plan(parent, 0, pages);
-    KeepAllBut(&plan, {pages - 1});
-    plan.Gather({}, GenerationOfPack);
-    EXPECT_THAT(plan.PagesToStore(), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, pages - 1));
-  }
-  {
-    const ParentFile parent = FileOfGenerations(most + 1);
-    PagePlan plan(parent, 0, parent.entry.map.SizeBytes() / kTestPageBytes);
     KeepAllBut(&plan, {});
     plan.Gather({}, GenerationOfPack);
-    // Those with 8 and with 16 pages.
-    EXPECT_EQ(plan.PagesToStore().size(), 24U);
-    EXPECT_EQ(plan.PagesToStore().back(), 23U);
+    ++parts[plan.PagesToStore().empty()];
+  }
+  EXPECT_GT(parts[true], 10);
+  EXPECT_GT(parts[false], 10);
+}
+
+// What is gathered soon anyway is not gathered twice.
+TEST(PagePlan, LetsDeadFramesWaitWhereMuchIsScattered) {
+  constexpr uint32_t kPages = 8;
+  ParentFile parent = ScatteredFile(kGenerationsLimit * 11 / 16, 0, kPages);
+  const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes;
+  const uint64_t frames = parent.entry.map.frames.size();
+  for (const uint64_t changed : {5, 7}) {
+    std::set<uint64_t> of_the_first;  // of its eight pages
+    for (uint64_t i = 0; i < changed; ++i) of_the_first.insert(i * frames);
+    std::map<std::string, int> parts;
+    for (int i = 0; i < 64; ++i) {
+      parent.entry.path = fmt::format("base/5/{}", 16384 + i);
+      PagePlan plan(parent, 0, pages);
+      KeepAllBut(&plan, of_the_first);
+      plan.Gather({}, GenerationOfPack);
+      const uint64_t stored = plan.PagesToStore().size();
+      ++parts[stored == changed ? "waits" : stored == kPages ? "goes" : "goes with others"];
+    }
+    EXPECT_EQ(parts["waits"] > 10, changed == 5);
+    EXPECT_EQ(parts["waits"] == 0, changed == 7);
+    EXPECT_GT(parts["goes"], 5);
+    EXPECT_GT(parts["goes with others"], 3);
   }
 }
 
