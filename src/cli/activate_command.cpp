@@ -146,6 +146,9 @@ int RunMarked(const Program& program, const ActivateOptions& options) {
   std::vector<std::string> notices;
   if (!options.dry_run) {
     if (auto notice = FinishInterrupted(data)) notices.push_back(std::move(*notice));
+  } else if (!ReadNextStageMark(data)) {
+    // With a mark, the check of its activation tells of it.
+    if (auto notice = CheckInterrupted(data)) notices.push_back(std::move(*notice));
   }
   if (!program.json()) {
     for (const std::string& notice : notices) PrintWarning(notice);

@@ -110,7 +110,7 @@ int ExportIntoDirectory(const Program& program, const Options& options) {
   Progress progress;
   ExportResult result;
   {
-    ProgressBar bar(&progress);
+    ProgressBar bar(program, &progress);
     result = ExportBackup(repository, record, export_options, &progress, [&bar] {
       ThrowIfInterrupted();
       bar.Draw();
@@ -129,7 +129,7 @@ int ExportToStandardOutput(const Program& program, const Options& options) {
   const Repository repository = program.OpenRepository();
   const BackupRecord record = FindBackup(repository, options.backup_id);
   Progress progress;
-  ProgressBar bar(&progress);
+  ProgressBar bar(program, &progress);
   const auto write = [](ByteSpan bytes) { WriteAll(STDOUT_FILENO, bytes, "standard output"); };
   (void)ExportToStream(repository, record, write, &progress, [&bar] {
     ThrowIfInterrupted();

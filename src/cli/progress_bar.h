@@ -1,16 +1,18 @@
-// One line on a terminal that says how far a run is. Silent where standard error is none.
+// One line on a terminal that says how far a run is. Silent where standard error is none, and with
+// --json.
 #pragma once
 
 #include "base/clock.h"
 #include "base/progress.h"
+#include "program.h"
 
 namespace backup_ext {
 
 class ProgressBar {
  public:
   // `progress` must outlive the bar.
-  explicit ProgressBar(const Progress* progress);
-  // Ends the line.
+  ProgressBar(const Program& program, const Progress* progress);
+  // Takes the line away.
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -20,7 +22,7 @@ class ProgressBar {
 
  private:
   const Progress* progress_;
-  bool is_terminal_;
+  bool is_shown_;
   bool drawn_ = false;
   Microseconds started_at_;
   Microseconds next_draw_at_ = 0;

@@ -120,7 +120,7 @@ int Restore(const Program& program, const RestoreOptions& options) {
   Progress progress;
   StageResult result;
   {
-    ProgressBar bar(&progress);
+    ProgressBar bar(program, &progress);
     result = RestoreToStage(repository, record, stage, &progress, [&bar] {
       ThrowIfInterrupted();
       bar.Draw();

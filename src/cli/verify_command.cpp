@@ -27,9 +27,10 @@ std::string ResolveId(const Repository& repository, const std::string& backup_id
   return backup_id == "latest" ? FindBackup(repository, backup_id).backup_id : backup_id;
 }
 
-VerifyResult RunVerify(const Repository& repository, const std::string& backup_id, int threads) {
+VerifyResult RunVerify(const Program& program, const Repository& repository,
+                       const std::string& backup_id, int threads) {
   Progress progress;
-  ProgressBar bar(&progress);
+  ProgressBar bar(program, &progress);
   return VerifyBackup(repository, backup_id, threads, &progress, [&bar] {
     ThrowIfInterrupted();
     bar.Draw();
@@ -77,7 +78,7 @@ void PrintResult(const std::string& backup_id, const VerifyResult& result,
 int Verify(const Program& program, const VerifyOptions& options) {
   const Repository repository = program.OpenRepository();
   const std::string backup_id = ResolveId(repository, options.backup_id);
-  const VerifyResult result = RunVerify(repository, backup_id, ThreadsOf(options.jobs));
+  const VerifyResult result = RunVerify(program, repository, backup_id, ThreadsOf(options.jobs));
   const std::string forgotten = RememberVerify(repository, backup_id, result);
   if (program.json()) {
     PrintJson(ResultJson(backup_id, result, forgotten));

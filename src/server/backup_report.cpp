@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "base/clock.h"
@@ -12,6 +10,7 @@
 
 #include "backup_parents.h"
 #include "guard.h"
+#include "plain_text.h"
 #include "postgres_headers.h"
 #include "reported_run.h"
 #include "server_facts.h"
@@ -26,11 +25,7 @@ void WarnOf(const std::vector<std::string>& warnings) {
   }
 }
 
-void ShowToCaller(const std::string& text, JobSlot* slot) {
-  const size_t length = std::min(text.size(), sizeof(slot->warning) - 1);
-  std::memcpy(slot->warning, text.data(), length);
-  slot->warning[length] = '\0';
-}
+void ShowToCaller(const std::string& text, JobSlot* slot) { CopyText(text, slot->warning); }
 
 void ReportDamage(const std::vector<DamagedPage>& pages, const BackupRecord& record,
                   JobSlot* slot) {

@@ -1,37 +1,27 @@
 // C++ to PostgreSQL: the catch-all, and the report after it.
 #include "boundary.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
-#include <string_view>
 
 #include "guard.h"
+#include "plain_text.h"
 
 #include "postgres_headers.h"
 
 namespace backup_ext {
 namespace {
 
-template <size_t kRoom>
-void Copy(std::string_view from, char (&to)[kRoom]) noexcept {
-  size_t length = std::min(from.size(), kRoom - 1);
-  // Not inside a character: half of one is no text. One of UTF-8 has up to 4 bytes.
-  for (int i = 0; i < 3 && length < from.size() && (from[length] & 0xC0) == 0x80; ++i) --length;
-  std::memcpy(to, from.data(), length);
-  to[length] = '\0';
-}
-
 void Clear(PlainError* error) noexcept {
   std::memset(static_cast<void*>(error), 0, sizeof(*error));
-  Copy("XX000", error->sql_state);
+  CopyText("XX000", error->sql_state);
 }
 
 void Fill(const Error& from, PlainError* to) noexcept {
-  Copy(from.sql_state(), to->sql_state);
-  Copy(from.message(), to->message);
-  Copy(from.detail(), to->detail);
-  Copy(from.hint(), to->hint);
+  CopyText(from.sql_state(), to->sql_state);
+  CopyText(from.message(), to->message);
+  CopyText(from.detail(), to->detail);
+  CopyText(from.hint(), to->hint);
   to->canceled = from.code() == ErrorCode::kCanceled;
 }
 
@@ -43,16 +33,16 @@ void DescribeCurrentException(PlainError* error) noexcept {
     throw;
   } catch (const PostgresError& e) {
     Fill(e, error);
-    Copy(e.context(), error->context);
+    CopyText(e.context(), error->context);
   } catch (const Error& e) {
     Fill(e, error);
   } catch (const std::bad_alloc&) {
-    Copy("53200", error->sql_state);
-    Copy("out of memory", error->message);
+    CopyText("53200", error->sql_state);
+    CopyText("out of memory", error->message);
   } catch (const std::exception& e) {
-    Copy(e.what(), error->message);
+    CopyText(e.what(), error->message);
   } catch (...) {
-    Copy("unknown C++ exception", error->message);
+    CopyText("unknown C++ exception", error->message);
   }
 }
 

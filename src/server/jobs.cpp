@@ -5,6 +5,7 @@
 
 #include "background_worker.h"
 #include "job_end.h"
+#include "plain_text.h"
 #include "progress_view.h"
 
 namespace backup_ext {
@@ -42,8 +43,7 @@ void ResetSlot(JobSlot* slot, const JobRequest* request, Waiting waiting, uint64
   slot->locked_out = false;
   std::memset(static_cast<void*>(&slot->error), 0, sizeof(slot->error));
   slot->warning[0] = '\0';
-  slot->notice_count = 0;
-  slot->notice[0] = '\0';
+  slot->notices.next = 0;
 }
 
 // The index of a slot that is now this request's.
@@ -171,15 +171,23 @@ void WaitUntilStarted(const StartedJob* job) {
 }
 
 // Shows the caller what the job has said since.
-void ShowNotice(const JobSlot* slot, volatile uint32* shown) {
-  char notice[sizeof(slot->notice)];
+void ShowNotices(const JobSlot* slot, volatile uint32* shown) {
+  NoticeQueue notices;
   LWLockAcquire(GetSharedState()->lock, LW_SHARED);
-  const uint32 count = slot->notice_count;
-  std::memcpy(notice, slot->notice, sizeof(notice));
+  std::memcpy(&notices, &slot->notices, sizeof(notices));
   LWLockRelease(GetSharedState()->lock);
-  if (count == *shown) return;
-  *shown = count;
-  ereport(NOTICE, (errmsg_internal("%s", notice)));
+  const uint32 unseen = notices.next - *shown;
+  if (unseen > kNoticeRoom) {
+    *shown = notices.next - kNoticeRoom;
+    ereport(NOTICE, (errmsg_plural("%u notice of the job is in the server log only",
+                                   "%u notices of the job are in the server log only",
+                                   unseen - kNoticeRoom, unseen - kNoticeRoom)));
+  }
+  while (*shown != notices.next) {
+    const uint32 number = *shown;
+    *shown = number + 1;
+    ereport(NOTICE, (errmsg_internal("%s", notices.texts[number % kNoticeRoom])));
+  }
 }
 
 void WaitUntilStopped(const StartedJob* job, volatile uint32* notices_shown) {
@@ -196,7 +204,7 @@ void WaitUntilStopped(const StartedJob* job, volatile uint32* notices_shown) {
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
-    ShowNotice(&GetSharedState()->jobs[job->slot], notices_shown);
+    ShowNotices(&GetSharedState()->jobs[job->slot], notices_shown);
     ShowProgress(job->slot, &notices);
   }
 }
@@ -274,8 +282,7 @@ StartedJob StartJob(const JobRequest* request, Waiting waiting) {
 
 void PostNotice(JobSlot* slot, const char* text) {
   LWLockAcquire(GetSharedState()->lock, LW_EXCLUSIVE);
-  strlcpy(slot->notice, text, sizeof(slot->notice));
-  slot->notice_count++;
+  CopyText(text, slot->notices.texts[slot->notices.next++ % kNoticeRoom]);
   LWLockRelease(GetSharedState()->lock);
 }
 
@@ -284,7 +291,7 @@ void WaitForJob(const StartedJob* job) {
   PG_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
   {
     WaitUntilStopped(job, &notices_shown);
-    ShowNotice(&GetSharedState()->jobs[job->slot], &notices_shown);
+    ShowNotices(&GetSharedState()->jobs[job->slot], &notices_shown);
   }
   PG_END_ENSURE_ERROR_CLEANUP(AbandonJob, PointerGetDatum(job));
 

@@ -23,7 +23,8 @@ void RequirePreloaded(void);
 // slot or no background worker is free.
 StartedJob StartJob(const JobRequest* request, Waiting waiting);
 
-// Shows the caller of the job, if one waits, a NOTICE. Worker side; PostgreSQL call.
+// Shows the caller of the job, if one waits, a NOTICE within a moment. Where more than kNoticeRoom
+// come in that moment, he is told how many were left out. Worker side; PostgreSQL call.
 void PostNotice(JobSlot* slot, const char* text);
 
 // Waits for the end of a job that was started with kCallerWaits and frees its slot; raises the

@@ -86,6 +86,13 @@ enum SlowedBy : uint32_t {
   kSlowedByBusyProcessors = 32,
 };
 
+// Notice number n lies in texts[n % kNoticeRoom]; of more than kNoticeRoom the oldest are lost.
+inline constexpr uint32 kNoticeRoom = 8;
+struct NoticeQueue {
+  uint32 next;  // number of the next one
+  char texts[kNoticeRoom][1024];
+};
+
 struct JobSlot {
   JobState state;
   uint64 generation;  // counts the uses of this slot
@@ -102,8 +109,7 @@ struct JobSlot {
   bool locked_out;                         // another writer had the repository: nothing failed
   PlainError error;                        // of kFailed
   char warning[1024];                      // for the caller, at the end
-  uint32 notice_count;                     // how many were posted; under the lock
-  char notice[1024];                       // the last one, for the caller at once
+  NoticeQueue notices;                     // for the caller at once; under the lock
 };
 
 // How a job ended, for who is told.

@@ -8,6 +8,10 @@
 #   balances_agree($copy, 'postgres');        # the invariants of pgbench
 #   verify_checksums($stage);                 # pg_checksums, after it was stopped
 #
+#   my $before = live_files($node);           # what a restore must leave alone
+#   my $stage = stage($node);
+#   leaves_live_files_alone($node, $before, $stage);
+#
 #   my $backup = start_held_backup($node);    # it copies, and cannot end ...
 #   ...
 #   my $backup_id = release_backup($backup);  # ... until here
@@ -27,7 +31,7 @@ use BackupExtTest qw(staged_psql stage start_stage stop_stage take_backup wait_f
 
 our @EXPORT = qw(succeeds verify_stage amcheck_copy databases_of same_dump balances_agree verify_checksums timeline_of prove_backup
   start_psql finish_psql start_held_backup release_backup finish_held_backup start_storm wait_for_storm
-  finish_storm tree_state files_below);
+  finish_storm tree_state files_below live_files leaves_live_files_alone);
 
 # Runs a program that must succeed; shows what it said when it does not.
 sub succeeds
@@ -47,10 +51,11 @@ sub verify_stage
 	return;
 }
 
+# The copy, or with $what the server itself.
 sub amcheck_copy
 {
-	my ($copy) = @_;
-	succeeds('pg_amcheck finds every table and index of the copy sound',
+	my ($copy, $what) = @_;
+	succeeds('pg_amcheck finds every table and index of ' . ($what // 'the copy') . ' sound',
 		'pg_amcheck', '--all', '--heapallindexed', '--install-missing', '-h', $copy->{host}, '-p',
 		$copy->{port});
 	# The copy is to be compared by dump.
@@ -244,6 +249,66 @@ sub tree_state
 		},
 		@directories);
 	return \%state;
+}
+
+# A server at work changes its files in place. It replaces these:
+my $replaced_by_server = qr{
+	  (?:^|/)pg_internal\.init$               # relation caches, written anew when they are out of date
+	| ^pg_logical/replorigin_checkpoint$      # at each checkpoint
+	| ^pg_replslot/                           # the state of a slot
+	| ^backup_ext/                            # what the extension keeps of its own runs
+}x;
+
+# What tells of each file that a restore did not put another one in its place (path => "device:inode"), and
+# the whole state of what nobody writes: configuration, and the databases that are idle.
+sub live_files
+{
+	my ($node, @idle_databases) = @_;
+	my $data = $node->data_dir;
+	# Nothing is left to be written back.
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	my $oids = $node->safe_psql('postgres', 'SELECT oid FROM pg_database WHERE NOT datallowconn OR datname IN ('
+		  . join(', ', map { "'$_'" } @idle_databases, 'template1') . ')');
+	my @idle = ((map { "$data/base/$_" } split(/\n/, $oids)), grep { -f } map { "$data/$_" }
+		  qw(PG_VERSION postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf postmaster.opts));
+	return { inodes => inodes_below($data), idle => \@idle, idle_state => tree_state(@idle) };
+}
+
+# Call it with the server still at work. A file that the server has removed meanwhile is gone.
+sub leaves_live_files_alone
+{
+	my ($node, $before, $stage) = @_;
+	my $after = inodes_below($node->data_dir);
+	my @kept = grep { defined $after->{$_} } sort keys %{ $before->{inodes} };
+	cmp_ok(scalar @kept, '>', 900, 'the files of the server are there');
+	my @replaced = grep { $_ !~ $replaced_by_server && $after->{$_} ne $before->{inodes}{$_} } @kept;
+	is_deeply(\@replaced, [], 'none of them was replaced');
+	is_deeply(tree_state(@{ $before->{idle} }), $before->{idle_state}, 'what nobody writes is untouched');
+
+	my $of_stage = inodes_below($stage->{directory});
+	my %is_live = map { $_ => 1 } values %{ $before->{inodes} }, values %$after;
+	is_deeply([ grep { $is_live{ $of_stage->{$_} } } sort keys %$of_stage ], [], 'no file of the stage is a file of the server');
+	my $server = { host => $node->host, port => $node->port };
+	balances_agree($server);
+	amcheck_copy($server, 'the server');
+	return;
+}
+
+# Path relative to the directory => "device:inode", of all but directories.
+sub inodes_below
+{
+	my ($directory) = @_;
+	my %inodes;
+	find(
+		{
+			no_chdir => 1,
+			wanted => sub {
+				my @status = lstat($_);
+				$inodes{ substr($_, length($directory) + 1) } = "$status[0]:$status[1]" if @status && !-d _;
+			}
+		},
+		$directory);
+	return \%inodes;
 }
 
 sub md5_of

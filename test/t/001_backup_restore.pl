@@ -64,7 +64,9 @@ is( $node->safe_psql(
 is($node->safe_psql('postgres', q{SELECT encode(convert_to(label, 'UTF8'), 'hex') FROM backup_list()}),
 	unpack('H*', $label), 'the label is kept byte for byte');
 
+my $live = live_files($node, 'other', 'empty_one');
 my $stage = stage($node);
+leaves_live_files_alone($node, $live, $stage);
 is($stage->{backup_id}, $first, 'the newest backup is the latest');
 verify_stage($stage);
 my $copy = start_stage($stage);

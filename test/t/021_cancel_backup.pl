@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use BackupExtFaults qw(state_of is_unchanged works_again hold_copying release_copying
-  hold_checkpointer hold_in_phase let_go wait_until start_sql finish_sql set_and_reload
+  hold_checkpointer hold_in_phase kill_server let_go wait_until start_sql finish_sql set_and_reload
   backup_mode_writes_pages ways_to_cancel waiting_call cancel send_cancel stop_server);
 use BackupExtTest qw(new_node);
 use PostgreSQL::Test::Cluster;
@@ -118,6 +118,44 @@ foreach my $way (ways_to_cancel())
 	is($node->safe_psql('postgres', "SELECT result, error FROM backup_history() WHERE backup_id = '$backup_id'"),
 		'succeeded|', "$what: the history says that it succeeded");
 	$last = works_again($node, $what);
+}
+
+# The server stopped hard, and killed: the run ends without a word of its own, and its backup is complete.
+foreach my $mode ('immediate shutdown', 'kill')
+{
+	my $what = "removing old backups, $mode";
+	my ($waiting, $held) = hold_in_phase($node, "$call;", 'removing old backups');
+	my $backup_id = $node->safe_psql('postgres', 'SELECT backup_id FROM backup_list() LIMIT 1');
+	isnt($backup_id, $last, "$what: the backup is in the list");
+	if ($mode eq 'kill')
+	{
+		kill_server($node->data_dir);
+		finish_sql($waiting);
+		$node->kill9;
+		$node->start;
+	}
+	else
+	{
+		stop_server($node, 'immediate', $waiting, $held, $what);
+	}
+	my $of_run = qq{SELECT count(*), min(h.result), bool_and(h.error IS NULL AND h.hint LIKE '%after the backup was complete%'
+			AND (h.kind, h.finished_at, h.database_bytes, h.stored_bytes) = (b.kind, b.finished_at, b.database_bytes, b.stored_bytes)
+			AND h.started_at < h.finished_at AND h.files > 0)
+		FROM backup_history() h JOIN backup_list() b USING (backup_id) WHERE backup_id = '$backup_id'};
+	is($node->safe_psql('postgres', $of_run), '1|succeeded|t', "$what: the history says that the backup is complete");
+	is($node->safe_psql('postgres', 'SELECT last_success_id, coalesce(last_error_at > last_success_at, false) FROM backup_status()'),
+		"$backup_id|f", "$what: backup_status() knows of no newer error");
+	# The next run brings it into the repository before it removes anything.
+	my ($run, $pid) = hold_in_phase($node, "$call;", 'committing');
+	is(scalar(() = glob($node->data_dir . '/backup_ext/runs/*.json')), 1, "$what: the next run has brought it into the repository");
+	let_go($pid);
+	finish_sql($run);
+	is($node->safe_psql('postgres', $of_run), '1|succeeded|t', "$what: the history says the same then");
+	$last = works_again($node, $what);
+	next if $mode ne 'kill';
+	$node->safe_psql('postgres', "SELECT backup_drop('$backup_id')");
+	is($node->safe_psql('postgres', "SELECT result FROM backup_history() WHERE backup_id = '$backup_id'"), 'succeeded',
+		"$what: and when the backup is gone");
 }
 
 my $copy = BackupExtTest::start_stage(BackupExtTest::stage($node, 'latest'));

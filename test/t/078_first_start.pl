@@ -83,8 +83,18 @@ like(substr(slurp_file($node->logfile), $from), qr/LOG: +backup_ext: the first r
 	'the server says so');
 undo();
 
+my $other = stage($node, $backup_id);
 activate_fresh();
 crash_at_the_end_of_recovery();
+# Looking at it says so and changes nothing.
+my $interrupted = qr/The first start in "\Q$data\E" was interrupted before the end of its recovery; it will be made ready/;
+foreach my $look ([ 'activate', $other->{directory} ], ['undo'], [ 'activate', '--if-marked' ])
+{
+	my $looked = program_json(undef, 0, @$look, '--pgdata', $data, '--dry-run');
+	like($looked->{notices}[0], $interrupted, "@$look --dry-run tells of the first start");
+	ok(!-e "$data/recovery.signal", 'and has left it as it is');
+}
+like(runs('dry', 'activate', $other->{directory}, '--pgdata', $data, '--dry-run'), qr/^Note: $interrupted/m, 'in words, too');
 my $document = program_json(undef, 0, 'activate', '--if-marked', '--pgdata', $data);
 is($document->{action}, 'none', 'nothing is marked');
 like($document->{notices}[0], qr/the next start does it again/, 'the program says what it has done');

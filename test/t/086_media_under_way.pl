@@ -211,8 +211,19 @@ follow_hint(only_stage(), ', include_media => true', 'a cancelled one, continued
 my ($told, $notices) = ('', '');
 $node->psql('postgres', 'SET client_min_messages = notice; ' . staging_call(), stdout => \$told, stderr => \$notices);
 like($notices, qr/NOTICE:  the media of the earlier stage, in "\Q$directory\E\.media", were removed/, 'a refresh without media tells what goes');
+like($notices, qr/NOTICE:  backup $held holds \d+ bytes of media, which are not restored/, 'and what does not come');
 ok(!-e "$directory.media", 'and they are gone');
 is_gone('without media');
+
+# All that is told at about the same time reaches who waits: those elsewhere go, and where the new ones are.
+my $elsewhere = "$base/elsewhere";
+program_json(repository($node), 0, 'restore', $held, $directory, '--media-directory', $elsewhere);
+is($node->psql('postgres', "SET client_min_messages = notice; $with_media", stdout => \$told, stderr => \$notices),
+	0, 'a refresh with media that were elsewhere');
+like($notices, qr/NOTICE:  the media of the earlier stage, in "\Q$elsewhere\E", were removed\n.*NOTICE:  the media are in "\Q$directory\E\.media"/s,
+	'tells what goes and where they are now, in this order');
+is(scalar(() = $notices =~ /NOTICE:  the media /g), 2, 'each once');
+is_gone('with media elsewhere');
 
 # No time to clean up: the next backup does it.
 my ($killed, $pid) = hold_in_phase($node, $call, 'reading media again');

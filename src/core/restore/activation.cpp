@@ -20,6 +20,8 @@ namespace {
 
 using StepDone = std::function<void(std::string_view)>;
 
+constexpr std::string_view kPutInPlace = "put the origin's postgresql.auto.conf in place";
+
 void Tell(const StepDone& step_done, std::string_view step) {
   if (step_done) step_done(step);
 }
@@ -152,7 +154,7 @@ std::optional<ActivationJournal> Resume(const std::string& data_directory, std::
 // Of an activated stage whose server ended before it came to it.
 std::string EndFirstStart(const std::string& data_directory) {
   if (!IsFirstStartUnfinished(data_directory)) return {};
-  CheckNotRunning(data_directory, "put the origin's postgresql.auto.conf in place");
+  CheckNotRunning(data_directory, kPutInPlace);
   if (RepeatFirstRecovery(data_directory)) {
     return fmt::format(
         "The first start in \"{}\" was interrupted before the end of its recovery: the next start "
@@ -164,6 +166,26 @@ std::string EndFirstStart(const std::string& data_directory) {
       "The first start in \"{}\" was interrupted at its end: the origin's postgresql.auto.conf "
       "is in place now.",
       data_directory);
+}
+
+// What EndFirstStart() would do. No server may run there.
+std::string FirstStartNotice(const std::string& data_directory) {
+  const char* when = nullptr;
+  const char* what = nullptr;
+  switch (RemedyOfFirstStart(data_directory)) {
+    case FirstStartRemedy::kNone:
+      return {};
+    case FirstStartRemedy::kRepeatRecovery:
+      when = "before the end of its recovery";
+      what = "made ready to be done again";
+      break;
+    case FirstStartRemedy::kFinish:
+      when = "at its end";
+      what = "finished";
+      break;
+  }
+  return fmt::format("The first start in \"{}\" was interrupted {}; it will be {} first.",
+                     data_directory, when, what);
 }
 
 std::string InterruptedNotice(const ActivationJournal& journal) {
@@ -219,6 +241,9 @@ ActivationReport CheckActivation(const ActivationRequest& request) {
     return ReportOf(*journal, {InterruptedNotice(*journal)});
   }
   ActivationPlan plan = PlanActivation(stage, data, request.other_cluster);
+  if (std::string notice = FirstStartNotice(data); !notice.empty()) {
+    plan.notices.insert(plan.notices.begin(), std::move(notice));
+  }
   return ReportOf(plan.journal, std::move(plan.notices));
 }
 
@@ -252,6 +277,9 @@ ActivationReport CheckUndoActivation(const std::string& data_directory) {
   std::vector<std::string> notices;
   if (journal->state == ActivationState::kActivated) {
     CheckUndo(*journal);
+    if (std::string notice = FirstStartNotice(data); !notice.empty()) {
+      notices.push_back(std::move(notice));
+    }
   } else {
     notices.push_back(InterruptedNotice(*journal));
   }
@@ -274,6 +302,16 @@ ActivationReport UndoActivation(const std::string& data_directory, const StepDon
   Tell(step_done, "journal");
   FinishUndo(*journal, step_done);
   return report;
+}
+
+std::optional<std::string> CheckInterrupted(const std::string& data_directory) {
+  const std::string data = CleanActivationPath(data_directory);
+  const auto journal = ReadActivationJournal(data);
+  if (journal && journal->state != ActivationState::kActivated) return InterruptedNotice(*journal);
+  if (!IsFirstStartUnfinished(data)) return std::nullopt;
+  CheckNotRunning(data, kPutInPlace);
+  if (std::string notice = FirstStartNotice(data); !notice.empty()) return notice;
+  return std::nullopt;
 }
 
 std::optional<std::string> FinishInterrupted(const std::string& data_directory) {

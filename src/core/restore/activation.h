@@ -50,6 +50,8 @@ struct ActivationReport {
 // Finishes or rolls back what an earlier call left in the middle, or the first start of an
 // activated stage, and says which. Nothing when there is nothing of that kind.
 std::optional<std::string> FinishInterrupted(const std::string& data_directory);
+// What it would do. Changes nothing.
+[[nodiscard]] std::optional<std::string> CheckInterrupted(const std::string& data_directory);
 
 // Marks a stage for the next start of a server that may be running now; the same for the stage.
 // Throws what PlanActivation() throws otherwise.

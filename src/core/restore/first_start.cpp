@@ -83,7 +83,9 @@ bool IsFirstStartUnfinished(const std::string& directory) {
          !StatLink(directory + "/recovery.signal");
 }
 
-bool RepeatFirstRecovery(const std::string& directory) {
+namespace {
+
+bool IsRecoveryToRepeat(const std::string& directory) {
   if (!IsFirstStartUnfinished(directory)) return false;
   const auto control = ReadControlFile(directory + "/global/pg_control");
   if (!control || !WasInRecovery(*control)) return false;
@@ -92,19 +94,32 @@ bool RepeatFirstRecovery(const std::string& directory) {
   const auto is_ours = [&](const std::string& timeline) {
     return Has(settings, "recovery_target_timeline", timeline);
   };
-  if (!Has(settings, "recovery_end_command", std::string(kRecoveryEndCommand)) ||
-      (!is_ours("current") && !is_ours(std::to_string(control->checkpoint_timeline)))) {
-    return false;
-  }
+  return Has(settings, "recovery_end_command", std::string(kRecoveryEndCommand)) &&
+         (is_ours("current") || is_ours(std::to_string(control->checkpoint_timeline)));
+}
+
+// Not where the guards are in force again: that is a stage.
+bool IsFileToPut(const std::string& directory) {
+  return IsFirstStartUnfinished(directory) &&
+         ReadSettingsFile(AutoConf(directory)) != ReadSettingsFile(GuardedAutoConf(directory));
+}
+
+}  // namespace
+
+FirstStartRemedy RemedyOfFirstStart(const std::string& directory) {
+  if (IsRecoveryToRepeat(directory)) return FirstStartRemedy::kRepeatRecovery;
+  return IsFileToPut(directory) ? FirstStartRemedy::kFinish : FirstStartRemedy::kNone;
+}
+
+bool RepeatFirstRecovery(const std::string& directory) {
+  if (!IsRecoveryToRepeat(directory)) return false;
   WriteOwnedFile(directory + "/recovery.signal", {}, directory);
   return true;
 }
 
 bool FinishFirstStart(const std::string& directory) {
-  if (!IsFirstStartUnfinished(directory)) return false;
+  if (!IsFileToPut(directory)) return false;
   const std::string text = ReadSettingsFile(AutoConf(directory));
-  // The guards are in force again: it is a stage.
-  if (text == ReadSettingsFile(GuardedAutoConf(directory))) return false;
   const std::string origin_text = ReadSettingsFile(OriginAutoConf(directory));
   const std::string next_text = WithChanges(origin_text, FirstStartAutoConf(directory), text);
   if (next_text != ReadSettingsFile(NextAutoConf(directory))) {

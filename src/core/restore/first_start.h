@@ -27,6 +27,10 @@ namespace backup_ext {
 // no server is in recovery there.
 [[nodiscard]] bool IsFirstStartUnfinished(const std::string& directory);
 
+enum class FirstStartRemedy { kNone, kRepeatRecovery, kFinish };
+// Which of the two functions below has something to do; to be asked when no server runs there.
+[[nodiscard]] FirstStartRemedy RemedyOfFirstStart(const std::string& directory);
+
 // Where the recovery did not come to its end: the next start does it again. True when there was
 // something to do. No server may be beyond its very start there. Throws any Error of the operating
 // system.

@@ -17,7 +17,9 @@
 namespace backup_ext {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 using Snapshot = std::map<std::string, std::string>;
 
@@ -197,8 +199,15 @@ TEST_F(ActivationTest, AFirstStartThatDidNotEndIsFinished) {
   static_cast<void>(Activate(Request()));
   EXPECT_FALSE(FinishInterrupted(data_));  // it is still to be recovered
   EXPECT_THAT(ReadText(data_ + "/postgresql.auto.conf"), HasSubstr("restore_command"));
+  EXPECT_FALSE(CheckInterrupted(data_));
+  EXPECT_THAT(CheckUndoActivation(data_).notices, IsEmpty());
   RemoveFile(data_ + "/recovery.signal");
+  const Snapshot killed_at = SnapshotOf(directory_.path());
+  EXPECT_THAT(*CheckInterrupted(data_), HasSubstr("at its end; it will be finished first"));
+  EXPECT_THAT(CheckUndoActivation(data_).notices, ElementsAre(*CheckInterrupted(data_)));
+  EXPECT_EQ(SnapshotOf(directory_.path()), killed_at);
   EXPECT_THAT(*FinishInterrupted(data_), HasSubstr("is in place now"));
+  EXPECT_FALSE(CheckInterrupted(data_));
   EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), origins);
   EXPECT_FALSE(StatLink(data_ + "/backup_ext_stage/next.auto.conf"));
   EXPECT_FALSE(FinishInterrupted(data_));
@@ -220,6 +229,8 @@ TEST_F(ActivationTest, ARecoveryThatDidNotEndIsRepeated) {
   const std::string first = ReadText(data_ + "/postgresql.auto.conf");
   for (const uint32_t state : {2U, 3U, 4U, 5U}) {
     end_with(state, 1);
+    EXPECT_THAT(*CheckInterrupted(data_), HasSubstr("will be made ready to be done again first"));
+    EXPECT_FALSE(StatLink(signal));
     EXPECT_THAT(*FinishInterrupted(data_), HasSubstr("the next start does it again"));
     EXPECT_TRUE(StatLink(signal));
     EXPECT_EQ(ReadText(data_ + "/postgresql.auto.conf"), first);
