@@ -44,7 +44,7 @@ sub stopped
 	return {
 		# strace ends itself as its child did.
 		killed => ($? & 127) == 9 || $? >> 8 == 137,
-		code => $? >> 8,
+		code => $? & 127 ? 128 + ($? & 127) : $? >> 8,
 		output => $output,
 		error => $error,
 		trace => slurp_file($trace)

@@ -21,7 +21,7 @@ use BackupExtJudges;
 use BackupExtProgram;
 use BackupExtTest qw(new_node repository take_backup start_stage stop_stage dump repository_files);
 
-our @EXPORT = qw(make_origin restore_command whole_trees park_earlier tree_of is_tree state_of_target is_finished_by_the_same_call
+our @EXPORT = qw(make_origin restore_command whole_trees park_earlier slurp_names tree_of is_tree state_of_target is_finished_by_the_same_call
   starts_as stopped_anywhere nothing_else_was_touched remove_target);
 
 # A tablespace, media, a file of the configuration outside, a full backup and an incremental one; the server is
@@ -80,6 +80,12 @@ sub make_origin
 	return $origin;
 }
 
+sub slurp_names
+{
+	my ($directory) = @_;
+	return sort grep { !/^\.\.?$/ } slurp_dir($directory);
+}
+
 # In memory where there is some: on a disk, syncfs(2) waits for all that others write.
 sub place_to_work
 {
@@ -95,7 +101,7 @@ sub surroundings
 	return {
 		cluster => tree_state($origin->{data}, $origin->{outside}),
 		repository => [ map { "$_ " . digest("$origin->{repository}/$_") } repository_files($origin->{repository}) ],
-		work => [ grep { !/^\.\.?$/ } slurp_dir($origin->{work}) ]
+		work => [ slurp_names($origin->{work}) ]
 	};
 }
 
@@ -184,7 +190,7 @@ sub park_earlier
 	system_or_bail('cp', '-a', neighbours($origin->{target}), $parked);
 	return sub {
 		remove_target($origin);
-		system_or_bail('cp', '-a', map({ "$parked/$_" } grep { !/^\.\.?$/ } slurp_dir($parked)), $origin->{work});
+		system_or_bail('cp', '-a', map({ "$parked/$_" } slurp_names($parked)), $origin->{work});
 	};
 }
 

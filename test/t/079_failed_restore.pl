@@ -1,0 +1,114 @@
+# A restore of the program into which a call of the system fails, once or from then on: it ends with an error that
+# names the cause, leaves nothing, or what the next restore goes on with, and the next one succeeds. What could
+# not be brought to the disk is not counted as good. And what a restore that goes well brings to the disk, and in
+# which order, is read from its calls.
+use strict;
+use warnings;
+use BackupExtCalls;
+use BackupExtJudges;
+use BackupExtStopped;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+plan skip_all => no_strace() if defined no_strace();
+
+my $origin = make_origin('main');
+my $trees = whole_trees($origin);
+my $target = $origin->{target};
+my $ours = qr{^\Q$origin->{work}\E(/|$)};
+my @restore = restore_command($origin, $origin->{second});
+my $park = park_earlier($origin);
+my $remove = sub { remove_target($origin) };
+
+#
+# The order in which it becomes durable
+#
+foreach my $case ([ 'a new stage', $remove ], [ 'onto an earlier stage', $park, first => qr{/global/pg_control$} ])
+{
+	my ($what, $prepare, %options) = @$case;
+	$prepare->();
+	my $run = calls_of('all', @restore);
+	is_deeply([ problems_of_order($run, $ours, last => qr{^\Q$target\E/global/pg_control$}, %options) ], [],
+		"$what: all is on the disk before pg_control has its name, and pg_control before it is called restored");
+	like($run->{output}, qr/^Restored backup/m, "$what: it said so");
+}
+
+#
+# Calls that fail. fsync and syncfs once alone: what they could not write is lost to the kernel, and a second call would
+# report success.
+#
+my %cause = (ENOSPC => 'No space left on device', EROFS => 'Read-only file system', EIO => 'Input/output error');
+my %errors = (
+	mkdir => 'ENOSPC', mkdirat => 'ENOSPC', openat => 'ENOSPC', write => 'ENOSPC', pwrite64 => 'ENOSPC',
+	symlinkat => 'ENOSPC', linkat => 'ENOSPC', renameat => 'EROFS', fchmod => 'EROFS', ftruncate => 'EROFS',
+	utimensat => 'EROFS', unlinkat => 'EROFS', unlink => 'EROFS', rmdir => 'EROFS', fsync => 'EIO', syncfs => 'EIO',
+	sync_file_range => 'EIO');
+my %failures;
+
+# A call fails. Returns what came of it, or nothing when it was not met.
+sub fails_at
+{
+	my ($threads, $call, $when, $what) = @_;
+	my $run = stopped($threads, "$call:error=$errors{$call}:when=$when", @restore);
+	my ($failed) = grep { $_->{result} =~ /INJECTED/ } parse_calls($run);
+	return if !defined $failed || $failed->{arguments} =~ /^[12]</;    # or what it says to us
+	my $state = state_of_target($origin, $trees);
+	if ($run->{code} == 0)
+	{
+		like($call, qr/^(sync_file_range|unlinkat|utimensat)$/, "$what: is no failure");
+		is($state, $origin->{second}, "$what: the stage is whole");
+		return { succeeded => 1 };
+	}
+	$failures{ $errors{$call} . ($when =~ /\+/ ? '+' : '') }++;
+	is($run->{code}, 1, "$what: exit code");
+	# Where nothing can be written any more, nothing can be said.
+	my $is_mute = $call eq 'write' && $when =~ /\+/ && $run->{error} eq '';
+	like($run->{error}, qr/^backup_ext: error: [^\n]*$cause{$errors{$call}}/m, "$what: names the cause") unless $is_mute;
+	unlike($run->{output}, qr/Restored/, "$what: does not say that it is restored");
+	isnt($state, $origin->{second}, "$what: no stage is left that can be started");
+	my ($path) = $failed->{arguments} =~ /^\d+<([^>]*)>/;
+	ok(!-f $path || $path =~ m{/stage\.json\.new$}, "$what: what is not on the disk was thrown away") or diag($path)
+	  if $call eq 'fsync';
+	return { error => $run->{error} };
+}
+
+foreach my $case ([ 'new', $remove, 3, 3, 1, 2 ], [ 'onto an earlier stage', $park, 2, 3, 1, 2 ])
+{
+	my ($place, $prepare, @sizes) = @$case;
+	foreach my $threads (qw(main all))
+	{
+		my @sample = splice(@sizes, 0, 2);
+		$prepare->();
+		my $numbers = numbers_of(calls_of($threads, @restore));
+		foreach my $call (grep { exists $numbers->{$_} } sort keys %errors)
+		{
+			my $trial = 0;
+			foreach my $number (sample_of($numbers->{$call}, @sample))
+			{
+				# Files that are read are opened by openat too.
+				my $lasting = ++$trial % 2 == 0 && $call !~ /sync|openat/ ? '+' : '';
+				my $what = "$place: $call $number$lasting of $threads fails";
+				$prepare->();
+				my $end = fails_at($threads, $call, $number . $lasting, $what) // next;
+				next if $end->{succeeded};
+				if ($place eq 'new' && !($lasting && $call =~ /unlink|rmdir/))
+				{
+					is_deeply([ slurp_names($origin->{work}) ], [], "$what: nothing is left");
+					next if $trial % 4 != 0;
+				}
+				is_finished_by_the_same_call($origin, $origin->{second}, $trees, $what);
+			}
+		}
+	}
+}
+is_deeply([ sort keys %failures ], [ 'EIO', 'ENOSPC', 'ENOSPC+', 'EROFS', 'EROFS+' ], 'it failed in all ways')
+  or diag(join(' ', %failures));
+starts_as($origin, $origin->{second}, 'after all that');
+nothing_else_was_touched($origin);
+
+my $check = calls_of('all', 'backup_ext', '--repository', $origin->{repository}, 'verify', $origin->{first});
+is_deeply([ problems_of_order($check, qr{^\Q$origin->{repository}\E/}, not => qr{/locks/|/tmp$}) ], [],
+	'verify: what it remembers is on the disk');
+
+done_testing();
