@@ -21,7 +21,7 @@ use BackupExtJudges;
 use BackupExtProgram;
 use BackupExtTest qw(new_node repository take_backup start_stage stop_stage dump repository_files);
 
-our @EXPORT = qw(make_origin restore_command whole_trees park_earlier slurp_names tree_of is_tree state_of_target is_finished_by_the_same_call
+our @EXPORT = qw(make_origin differences cannot_be_started restore_command whole_trees park_earlier slurp_names tree_of is_tree state_of_target is_finished_by_the_same_call
   starts_as stopped_anywhere nothing_else_was_touched remove_target);
 
 # A tablespace, media, a file of the configuration outside, a full backup and an incremental one; the server is
