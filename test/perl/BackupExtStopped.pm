@@ -306,7 +306,7 @@ sub stopped_anywhere
 				$state = 'earlier' if $state eq $origin->{first};
 				# Starting takes its time.
 				starts_as($origin, $state eq 'whole' ? $backup_id : $origin->{first}, "$what, $state")
-				  if ++$seen{$state} <= 2 && $state ne 'unfinished';
+				  if ++$seen{$state} <= 2 && $state =~ /^(whole|earlier)$/;
 				is_finished_by_the_same_call($origin, $backup_id, $trees, $what);
 				starts_as($origin, $backup_id, "$what, finished") if $trial % 40 == 0;
 			}

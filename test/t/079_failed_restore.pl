@@ -7,6 +7,7 @@ use warnings;
 use BackupExtCalls;
 use BackupExtJudges;
 use BackupExtStopped;
+use BackupExtTest qw(take_backup);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -29,7 +30,7 @@ foreach my $case ([ 'a new stage', $remove ], [ 'onto an earlier stage', $park, 
 	my ($what, $prepare, %options) = @$case;
 	$prepare->();
 	my $run = calls_of('all', @restore);
-	is_deeply([ problems_of_order($run, $ours, last => qr{^\Q$target\E/global/pg_control$}, %options) ], [],
+	is(join("\n", problems_of_order($run, $ours, last => qr{^\Q$target\E/global/pg_control$}, %options)), '',
 		"$what: all is on the disk before pg_control has its name, and pg_control before it is called restored");
 	like($run->{output}, qr/^Restored backup/m, "$what: it said so");
 }
@@ -107,7 +108,17 @@ starts_as($origin, $origin->{second}, 'after all that');
 nothing_else_was_touched($origin);
 
 my $check = calls_of('all', 'backup_ext', '--repository', $origin->{repository}, 'verify', $origin->{first});
-is_deeply([ problems_of_order($check, qr{^\Q$origin->{repository}\E/}, not => qr{/locks/|/tmp$}) ], [],
+is(join("\n", problems_of_order($check, qr{^\Q$origin->{repository}\E/}, not => qr{/locks/|/tmp$})), '',
 	'verify: what it remembers is on the disk');
+
+
+# What removes a backup from there: first that which makes it one, for good, and then its packs.
+$origin->{node}->start;
+take_backup($origin->{node});
+$origin->{node}->stop;
+my $expire = calls_of('all', 'backup_ext', '--repository', $origin->{repository}, 'expire', '--retention', '1 second');
+like($expire->{output}, qr/^\Q$origin->{first}\E +remove/m, 'expire: the first backup goes');
+is(join("\n", problems_of_order($expire, qr{^\Q$origin->{repository}\E/}, first => qr{/\Q$origin->{first}\E/record\.json$},
+	not => qr{/locks/|/tmp$})), '', 'expire: its record is gone for good before anything else of it goes');
 
 done_testing();
