@@ -26,7 +26,8 @@ our @EXPORT = qw(make_origin differences cannot_be_started restore_command whole
 
 # A tablespace, media, a file of the configuration outside, a full backup and an incremental one; the server is
 # stopped. Returns a hash: node, data, repository, target (where to restore; its neighbours are named after it), first
-# and second (ids of the backups), dumps (id => text), and before, for nothing_else_was_touched().
+# and second (ids of the backups), dumps (id => text), before, for nothing_else_was_touched(), and mapped,
+# where that is set later: where the tablespace shall lie (TARGET.mapped).
 sub make_origin
 {
 	my ($name) = @_;
@@ -125,13 +126,15 @@ sub restore_command
 {
 	my ($origin, $backup_id) = @_;
 	return ('backup_ext', '--repository', $origin->{repository}, 'restore', $backup_id, $origin->{target},
-		'--jobs', 1, '--bindir', $origin->{node}->config_data('--bindir'));
+		'--jobs', 1, '--bindir', $origin->{node}->config_data('--bindir'),
+		defined $origin->{mapped} ? ('--tablespace-mapping', "$origin->{outside}/space=$origin->{mapped}") : ());
 }
 
+# The target and all that is made beside it, where it is there.
 sub neighbours
 {
 	my ($target) = @_;
-	return grep { -e || -l } $target, "$target.tablespaces", "$target.media";
+	return grep { -e || -l } map { "$target$_" } '', qw(.tablespaces .media .mapped);
 }
 
 sub remove_target

@@ -1,5 +1,5 @@
 # As 071_stopped_restore.pl, onto a stage of an earlier backup: what is left is the earlier stage, untouched, or one
-# that is plainly unfinished, or the new one.
+# that is plainly unfinished, or the new one. Its tablespace lies in a place of its own.
 use strict;
 use warnings;
 use BackupExtCalls;
@@ -12,6 +12,7 @@ use Test::More;
 plan skip_all => no_strace() if defined no_strace();
 
 my $origin = make_origin('main');
+$origin->{mapped} = "$origin->{target}.mapped";
 my $trees = whole_trees($origin);
 my $park = park_earlier($origin);
 my $seen = stopped_anywhere($origin, $origin->{second}, $trees, $park, main => [ 5, 4 ], all => [ 1, 2 ]);

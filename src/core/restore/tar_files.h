@@ -46,9 +46,7 @@ class TarFiles {
   void Finish();
 
  private:
-  [[nodiscard]] std::string ManifestPath() const {
-    return JoinPath(directory_, "backup_manifest");
-  }
+  [[nodiscard]] std::string ManifestPath() const { return JoinPath(directory_, "backup_manifest"); }
   void Remove() noexcept;
 
   std::string directory_;
