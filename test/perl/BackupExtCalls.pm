@@ -15,8 +15,17 @@ use warnings;
 use Exporter qw(import);
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
-our @EXPORT = qw(no_strace calls_of numbers_of sample_of stopped parse_calls problems_of_order);
+our @EXPORT = qw(%error_of no_strace calls_of numbers_of sample_of stopped parse_calls failed_calls cause_of ended_in_error
+  problems_of_order);
+
+# How a call fails. fsync and syncfs once alone: what they could not write is lost to the kernel, and a second call
+# would report success.
+our %error_of = (
+	(map { $_ => 'ENOSPC' } qw(openat mkdir mkdirat write pwrite64 link linkat symlink symlinkat)),
+	(map { $_ => 'EROFS' } qw(rename renameat fchmod ftruncate utimensat unlink unlinkat rmdir)),
+	(map { $_ => 'EIO' } qw(fsync syncfs sync_file_range)));
 
 # All that changes names, contents or attributes, or makes changes durable.
 my @changing = qw(openat creat mkdir mkdirat mknod mknodat write writev pwrite64 pwritev pwritev2 truncate ftruncate
@@ -88,6 +97,34 @@ sub parse_calls
 		@$call{qw(arguments result)} = $call->{text} =~ /^(.*)\) += (.*)$/ ? ($1, $2) : ($call->{text}, '?');
 	}
 	return @calls;
+}
+
+# Those that were made to fail; none where the first of them wrote a message for us.
+sub failed_calls
+{
+	my ($run) = @_;
+	my @failed = grep { $_->{result} =~ /INJECTED/ } parse_calls($run);
+	return @failed && $failed[0]{arguments} !~ /^[12]</ ? @failed : ();
+}
+
+sub cause_of
+{
+	my ($run) = @_;
+	my ($cause) = map { $_->{result} =~ /\((.*?)\)/ } failed_calls($run);
+	return $cause;
+}
+
+# It ended with an error that names the cause, and did not say that it was done.
+sub ended_in_error
+{
+	my ($run, $what) = @_;
+	my $cause = cause_of($run);
+	is($run->{code}, 1, "$what: exit code");
+	# Unless the message itself was hit.
+	like($run->{error}, qr/^backup_ext: error: [^\n]*\Q$cause\E/m, "$what: names the cause")
+	  unless grep { $_->{arguments} =~ /^2</ } failed_calls($run);
+	unlike($run->{output}, qr/^(Restored|Exported)/m, "$what: does not say that it is done");
+	return;
 }
 
 # Of each name, the counts at which it changes something: of openat those that make a file.

@@ -15,7 +15,7 @@ my $origin = make_origin('main');
 $origin->{mapped} = "$origin->{target}.mapped";
 my $trees = whole_trees($origin);
 my $park = park_earlier($origin);
-my $seen = stopped_anywhere($origin, $origin->{second}, $trees, $park, main => [ 5, 4 ], all => [ 1, 2 ]);
+my $seen = stopped_anywhere($origin, $origin->{second}, $trees, $park, main => [ 8, 4 ], all => [ 2, 4 ]);
 is_deeply([ sort keys %$seen ], [ 'earlier', 'unfinished', 'whole' ], 'all states were met');
 nothing_else_was_touched($origin);
 

@@ -1,7 +1,7 @@
-# A restore of the program into which a call of the system fails, once or from then on: it ends with an error that
-# names the cause, leaves nothing, or what the next restore goes on with, and the next one succeeds. What could
-# not be brought to the disk is not counted as good. And what a restore that goes well brings to the disk, and in
-# which order, is read from its calls.
+# A restore of the program in which a call of the system fails, once or from then on, or that is canceled: it ends
+# with an error that names the cause, leaves nothing, or what the next restore goes on with, and the next one
+# succeeds. What could not be brought to the disk is not counted as good. And what a restore that goes well brings
+# to the disk, and in which order, is read from its calls.
 use strict;
 use warnings;
 use BackupExtCalls;
@@ -36,24 +36,16 @@ foreach my $case ([ 'a new stage', $remove ], [ 'onto an earlier stage', $park, 
 }
 
 #
-# Calls that fail. fsync and syncfs once alone: what they could not write is lost to the kernel, and a second call would
-# report success.
+# Calls that fail
 #
-my %cause = (ENOSPC => 'No space left on device', EROFS => 'Read-only file system', EIO => 'Input/output error');
-my %errors = (
-	mkdir => 'ENOSPC', mkdirat => 'ENOSPC', openat => 'ENOSPC', write => 'ENOSPC', pwrite64 => 'ENOSPC',
-	symlinkat => 'ENOSPC', linkat => 'ENOSPC', renameat => 'EROFS', fchmod => 'EROFS', ftruncate => 'EROFS',
-	utimensat => 'EROFS', unlinkat => 'EROFS', unlink => 'EROFS', rmdir => 'EROFS', fsync => 'EIO', syncfs => 'EIO',
-	sync_file_range => 'EIO');
 my %failures;
 
 # A call fails. Returns what came of it, or nothing when it was not met.
 sub fails_at
 {
 	my ($threads, $call, $when, $what) = @_;
-	my $run = stopped($threads, "$call:error=$errors{$call}:when=$when", @restore);
-	my @failed = grep { $_->{result} =~ /INJECTED/ } parse_calls($run);
-	return if !@failed || $failed[0]{arguments} =~ /^[12]</;    # or what it says to us
+	my $run = stopped($threads, "$call:error=$error_of{$call}:when=$when", @restore);
+	my @failed = failed_calls($run) or return;
 	my $state = state_of_target($origin, $trees);
 	if ($run->{code} == 0)
 	{
@@ -61,11 +53,8 @@ sub fails_at
 		is($state, $origin->{second}, "$what: the stage is whole");
 		return { succeeded => 1 };
 	}
-	$failures{ $errors{$call} . ($when =~ /\+/ ? '+' : '') }++;
-	is($run->{code}, 1, "$what: exit code");
-	my $is_mute = grep { $_->{arguments} =~ /^2</ } @failed;    # the message itself
-	like($run->{error}, qr/^backup_ext: error: [^\n]*$cause{$errors{$call}}/m, "$what: names the cause") unless $is_mute;
-	unlike($run->{output}, qr/Restored/, "$what: does not say that it is restored");
+	$failures{ $error_of{$call} . ($when =~ /\+/ ? '+' : '') }++;
+	ended_in_error($run, $what);
 	isnt($state, $origin->{second}, "$what: no stage is left that can be started");
 	my ($path) = $failed[0]{arguments} =~ /^\d+<([^>]*)>/;
 	ok(!-f $path || $path =~ m{/stage\.json\.new$}, "$what: what is not on the disk was thrown away") or diag($path)
@@ -81,7 +70,7 @@ foreach my $case ([ 'new', $remove, 3, 3, 1, 2 ], [ 'onto an earlier stage', $pa
 		my @sample = splice(@sizes, 0, 2);
 		$prepare->();
 		my $numbers = numbers_of(calls_of($threads, @restore));
-		foreach my $call (grep { exists $numbers->{$_} } sort keys %errors)
+		foreach my $call (grep { exists $numbers->{$_} } sort keys %error_of)
 		{
 			my $trial = 0;
 			foreach my $number (sample_of($numbers->{$call}, @sample))
@@ -102,6 +91,42 @@ foreach my $case ([ 'new', $remove, 3, 3, 1, 2 ], [ 'onto an earlier stage', $pa
 		}
 	}
 }
+
+#
+# Canceled
+#
+my %canceled;
+foreach my $case ([ 'new', $remove ], [ 'onto an earlier stage', $park ])
+{
+	my ($place, $prepare) = @$case;
+	foreach my $threads (qw(main all))
+	{
+		$prepare->();
+		my $numbers = numbers_of(calls_of($threads, @restore));
+		foreach my $call (qw(mkdirat openat write fsync renameat))
+		{
+			foreach my $number (sample_of($numbers->{$call}, 1, 2))
+			{
+				my $what = "$place: canceled at $call $number of $threads";
+				$prepare->();
+				my $run = stopped($threads, "$call:signal=INT:when=$number", @restore);
+				$canceled{ $run->{code} }++;
+				if ($run->{code} == 0)
+				{
+					is(state_of_target($origin, $trees), $origin->{second}, "$what: too late, and whole");
+					next;
+				}
+				is($run->{code}, 1, "$what: exit code");
+				like($run->{error}, qr/^backup_ext: error: canceled by the user$/m, "$what: says so");
+				isnt(state_of_target($origin, $trees), $origin->{second}, "$what: no stage is left that can be started");
+				is_deeply([ slurp_names($origin->{work}) ], [], "$what: nothing is left") if $place eq 'new';
+				is_finished_by_the_same_call($origin, $origin->{second}, $trees, $what) if $place ne 'new';
+			}
+		}
+	}
+}
+cmp_ok($canceled{1}, '>', 10, 'it was canceled');
+
 is_deeply([ sort keys %failures ], [ 'EIO', 'ENOSPC', 'ENOSPC+', 'EROFS', 'EROFS+' ], 'it failed in all ways')
   or diag(join(' ', %failures));
 starts_as($origin, $origin->{second}, 'after all that');
