@@ -7,6 +7,12 @@
 #include <cstdio>
 
 namespace backup_ext {
+namespace {
+
+// A disk that is full may be the one that standard error goes to: then there is nobody to tell.
+void PrintToStandardError(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
+
+}  // namespace
 
 void PrintJson(const nlohmann::json& document) {
   const std::string text =
@@ -25,15 +31,16 @@ void PrintError(const Error& error, bool json) {
     std::fflush(stdout);
     return;
   }
-  fmt::print(stderr, "backup_ext: error: {}\n", Printable(error.message()));
+  std::string text = fmt::format("backup_ext: error: {}\n", Printable(error.message()));
   if (!error.detail().empty()) {
-    fmt::print(stderr, "backup_ext: detail: {}\n", Printable(error.detail()));
+    text += fmt::format("backup_ext: detail: {}\n", Printable(error.detail()));
   }
-  if (!error.hint().empty()) fmt::print(stderr, "backup_ext: hint: {}\n", Printable(error.hint()));
+  if (!error.hint().empty()) text += fmt::format("backup_ext: hint: {}\n", Printable(error.hint()));
+  PrintToStandardError(text);
 }
 
 void PrintWarning(const std::string& text) {
-  fmt::print(stderr, "backup_ext: warning: {}\n", Printable(text));
+  PrintToStandardError(fmt::format("backup_ext: warning: {}\n", Printable(text)));
 }
 
 void FlushOutput() {

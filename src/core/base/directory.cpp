@@ -139,11 +139,13 @@ std::optional<std::string> ReadLinkIfExists(const std::string& path) {
 
 bool MakeDirectory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), 0700) == 0) {
+    ScopeExit remove([&path] { (void)rmdir(path.c_str()); });
     const FileDescriptor directory = OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (fchmod(directory.get(), mode) != 0) {
       ThrowSystemError("set permissions of directory", path, errno);
     }
     SyncDirectory(ParentDirectory(path));
+    remove.Release();
     return true;
   }
   const int error_number = errno;

@@ -81,7 +81,7 @@ struct DirectoryEntry {
 
 // mkdir(2) and fsync of its parent. Mode exact whatever the umask. False when it was there already
 // (as a directory, or a link to one); the parent is fsynced then too, for its maker may have died
-// before.
+// before. After an error it is not there.
 bool MakeDirectory(const std::string& path, mode_t mode = 0700);
 // Makes every missing part below.
 void MakeDirectories(const std::string& path, mode_t mode = 0700);

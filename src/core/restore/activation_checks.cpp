@@ -54,9 +54,11 @@ StageMarker CheckIsStage(const std::string& stage) {
                               marker->stage_id),
                   "To go back to it: backup_ext undo.");
   }
-  if (!ControlFileOf(stage)) {
+  // One that is being built has the pg_control of an earlier stage until that is removed.
+  if (marker->building || !ControlFileOf(stage)) {
     throw Refusal(ErrorCode::kNotInPrerequisiteState, stage,
-                  "It is not finished: it has no pg_control that can be read.",
+                  marker->building ? "It is not finished: a restore into it was begun."
+                                   : "It is not finished: it has no pg_control that can be read.",
                   "Wait until the restore is done, or restore again.");
   }
   return *marker;

@@ -237,11 +237,13 @@ class StagedRestore {
     (void)tree_.AddTablespaces(replayed.linked);  // their markers come with the last ones
   }
 
+  // An unfinished stage is one that no server can start on.
   void Abandon() {
     if (!earlier_ || !is_begun_) tree_.Abandon();
     if (socket_made_ && marker_.socket_directory == ShortSocketDirectory(marker_.stage_id)) {
       RemoveTree(marker_.socket_directory);
     }
+    if (earlier_ && is_begun_) RemoveControlFile(tree_);
   }
 
   const Repository& repository_;

@@ -286,7 +286,11 @@ FileDescriptor StageTree::OpenParent(const std::string& path, std::string* name)
     current = held.get();
   }
   *name = rest.substr(begin);
-  return held.valid() ? std::move(held) : OpenAt(root, ".", O_RDONLY | O_DIRECTORY);
+  if (!held.valid()) held = OpenAt(root, ".", O_RDONLY | O_DIRECTORY);
+  if (!held.valid()) {
+    throw SystemError(fmt::format("open directory of \"{}\"", FullPath(path)), errno);
+  }
+  return held;
 }
 
 FileDescriptor StageTree::CreateFile(const std::string& path) const {
@@ -387,6 +391,7 @@ void StageTree::OpenToOwner(uint32_t mode) const {
       throw SystemError(fmt::format("set permissions of directory \"{}\"", top->path), errno);
     }
     GiveAway(top->fd.get(), "");
+    SyncDirectory(top->path);
   }
 }
 

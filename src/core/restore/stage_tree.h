@@ -74,7 +74,8 @@ class StageTree {
   void LinkTablespaces() const;
   // Takes away the folders `backup_ext_stage`: what is left is a data directory and no more.
   void RemoveStageFolders() const;
-  // The mode and the owner of the top directories, last: until then only we can look inside.
+  // The mode and the owner of the top directories, durably and last: until then only we can look
+  // inside.
   void OpenToOwner(uint32_t mode) const;
 
   // `backup_ext_stage/stage.json`, durably, in every directory that was claimed: in the stage, in

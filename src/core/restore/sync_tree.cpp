@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/worker_pool.h"
+#include "restore/stage_marker.h"
 
 namespace backup_ext {
 namespace {
@@ -43,25 +44,9 @@ class Syncing {
   Syncing(int threads, const std::function<void()>& pause_point)
       : pause_point_(pause_point), pool_(threads, static_cast<size_t>(threads) * 2) {}
 
-  // By path: all parts above `path` are ours, and links below are not entered.
-  void Walk(const std::string& path) {
-    const auto entries = ReadDirectory(path);
-    if (!entries) throw SystemError(fmt::format("open directory \"{}\"", path), ENOENT);
-    directories_.push_back(path);
-    std::vector<std::string> files;
-    for (const DirectoryEntry& entry : *entries) {
-      const std::string below = path + "/" + entry.name;
-      const auto status = StatLink(below);
-      if (!status || S_ISLNK(status->st_mode)) continue;
-      if (S_ISDIR(status->st_mode)) {
-        Walk(below);
-      } else if (S_ISREG(status->st_mode)) {
-        files.push_back(entry.name);
-        if (files.size() >= kFilesPerTask) Post(path, &files);
-      }
-    }
-    Post(path, &files);
-  }
+  // By path: all parts above `top` are ours, and links below are not entered. The marker is on the
+  // disk already, and must not go when its fsync fails: it tells whose directory this is.
+  void Walk(const std::string& top) { Walk(top, top); }
 
   void Finish() {
     while (!pool_.DrainFor(kPauseEveryMs)) pause_point_();
@@ -72,6 +57,25 @@ class Syncing {
   }
 
  private:
+  void Walk(const std::string& top, const std::string& path) {
+    const auto entries = ReadDirectory(path);
+    if (!entries) throw SystemError(fmt::format("open directory \"{}\"", path), ENOENT);
+    directories_.push_back(path);
+    std::vector<std::string> files;
+    for (const DirectoryEntry& entry : *entries) {
+      const std::string below = path + "/" + entry.name;
+      const auto status = StatLink(below);
+      if (!status || S_ISLNK(status->st_mode)) continue;
+      if (S_ISDIR(status->st_mode)) {
+        Walk(top, below);
+      } else if (S_ISREG(status->st_mode) && below != StageMarkerPath(top)) {
+        files.push_back(entry.name);
+        if (files.size() >= kFilesPerTask) Post(path, &files);
+      }
+    }
+    Post(path, &files);
+  }
+
   void Post(const std::string& path, std::vector<std::string>* files) {
     if (files->empty()) return;
     const WorkerPool::Task task = [this, path, names = std::exchange(*files, {})](int) {

@@ -140,14 +140,6 @@ class Sweep {
   const std::function<void()>& pause_point_;
 };
 
-void RemoveControlFile(const StageTree& tree) {
-  const std::string folder = tree.FullPath("global");
-  const auto status = StatLink(folder);
-  if (!status || !S_ISDIR(status->st_mode)) return;
-  RemoveFile(folder + "/pg_control");
-  SyncDirectory(folder);
-}
-
 // Files of media are not compared: all are written anew.
 void EmptyMedia(const StageTree& tree, const std::function<void()>& pause_point) {
   if (tree.media_directory().empty()) return;
@@ -167,6 +159,14 @@ void RemoveUnusedTops(const StageTree& tree, const EarlierStage& earlier,
 }
 
 }  // namespace
+
+void RemoveControlFile(const StageTree& tree) {
+  const std::string folder = tree.FullPath("global");
+  const auto status = StatLink(folder);
+  if (!status || !S_ISDIR(status->st_mode)) return;
+  RemoveFile(folder + "/pg_control");
+  SyncDirectory(folder);
+}
 
 void TakeOverStage(const Repository& repository, const BackupRecord& record,
                    const RestorePlan& plan, const StageTree& tree, const EarlierStage& earlier,

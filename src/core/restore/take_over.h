@@ -11,6 +11,9 @@
 
 namespace backup_ext {
 
+// Durably: no server can start on what is left. None there is fine.
+void RemoveControlFile(const StageTree& tree);
+
 // After Claim() and once the markers say that the stage is being built. Removes pg_control first,
 // durably: no server can start on it any more. Then everything goes that is not a file or directory
 // of the backup: what is left has the right name, and any content. Tablespaces that the new stage

@@ -58,7 +58,10 @@ void TarFiles::Finish() {
   if (owner_ && made_ && lchown(directory_.c_str(), owner_->uid, owner_->gid) != 0) {
     throw SystemError(fmt::format("change owner of \"{}\"", directory_), errno);
   }
-  RenameDurably(manifest_->path(), JoinPath(directory_, "backup_manifest"));
+  // The manifest says that the rest is there.
+  SyncDirectory(directory_);
+  renaming_ = true;
+  RenameDurably(manifest_->path(), ManifestPath());
   finished_ = true;
 }
 
@@ -67,6 +70,7 @@ void TarFiles::Remove() noexcept {
   try {
     for (const auto& file : files_) RemoveFile(file->path());
     if (manifest_) RemoveFile(manifest_->path());
+    if (renaming_) RemoveFile(ManifestPath());
     if (made_) (void)rmdir(directory_.c_str());
   } catch (...) {  // the error that brought us here is the one to report
   }

@@ -46,11 +46,13 @@ class TarFiles {
   void Finish();
 
  private:
+  [[nodiscard]] std::string ManifestPath() const { return JoinPath(directory_, "backup_manifest"); }
   void Remove() noexcept;
 
   std::string directory_;
   std::optional<FileOwner> owner_;
   bool made_ = false;
+  bool renaming_ = false;  // the manifest may have its name
   bool finished_ = false;
   std::vector<std::unique_ptr<OutputFile>> files_;
   std::vector<std::unique_ptr<TarWriter>> tars_;

@@ -584,6 +584,16 @@ TEST_F(ActivationTest, RefusesAnUnfinishedStage) {
   EXPECT_TRUE(ErrorOf([&] { static_cast<void>(MarkForNextStart(Request())); }));
 }
 
+TEST_F(ActivationTest, RefusesAStageIntoWhichARestoreWasBegun) {
+  MakeOld();
+  MakeStage();
+  StageMarker marker = *ReadStageMarker(stage_);
+  marker.building = true;
+  Write(StageMarkerPath(stage_), EncodeStageMarker(marker));
+  Remember();
+  ExpectRefused("It is not finished", Request());
+}
+
 TEST_F(ActivationTest, RefusesAStageWithoutItsVersion) {
   MakeOld();
   MakeStage();
