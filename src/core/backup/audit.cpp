@@ -81,6 +81,7 @@ std::optional<uint64_t> Auditor::LsnInParent(const AuditedFile& file, uint64_t p
     file_ = file.number;
     run_ = 0;
     run_begin_ = 0;
+    frames_.BeginFile(map);
   }
   while (run_ < map.runs.size() && page >= run_begin_ + map.runs[run_].units) {
     run_begin_ += map.runs[run_++].units;
@@ -89,6 +90,7 @@ std::optional<uint64_t> Auditor::LsnInParent(const AuditedFile& file, uint64_t p
   const PageRun& run = map.runs[run_];
   try {
     const FrameRef& frame = map.frames.at(run.frame);
+    frames_.SkipTo(run_);
     const ByteSpan plain = frames_.Read(frame, setup_.packs->Find(frame.pack));
     const uint64_t unit = run.first_unit + (page - run_begin_);
     return PageView(plain.subspan(unit * map.unit_bytes, map.unit_bytes)).lsn();

@@ -34,6 +34,7 @@ class ChangesCopier {
     }
     plan_.Gather(environment_->dying_packs,
                  [this](uint32_t pack) { return environment_->packs->GenerationOf(pack); });
+    if (proof_.kind == PageProof::Kind::kNamed) CountKept();
     if (!StorePages(damage)) return false;
     *map = plan_.Finish();
     for (const uint32_t page : visible_) map->all_visible[page / 8] |= std::byte{1} << (page % 8);
@@ -57,7 +58,10 @@ class ChangesCopier {
         plan_.Keep(page);
       }
     }
-    // What is not read is done with; the pages to be stored are counted when they are.
+  }
+
+  // What is not read is done with; the pages to be stored are counted when they are.
+  void CountKept() {
     uint64_t kept = 0;
     for (uint64_t page = 0; page < plan_.count(); ++page) kept += plan_.is_kept(page) ? 1 : 0;
     environment_->progress->bytes_done += kept * page_bytes_;

@@ -18,8 +18,29 @@ namespace {
 // Of a frame's pages, in use.
 constexpr double kHalf = 0.5;
 constexpr double kQuarter = 0.25;
-// Of what is allowed: what is gathered soon with many others is not gathered before that.
-constexpr double kMuch = 0.75;
+// Of what is allowed. Above it a gathering of many backups is near, and dead frames wait for it.
+constexpr double kWaitsAbove = 0.75;
+
+// What a restore holds: a frame of each generation, and a full one of what is stored now.
+class InHand {
+ public:
+  void Add(uint64_t bytes) {
+    bytes_ += bytes;
+    ++frames_;
+  }
+  void Remove(uint64_t bytes) {
+    bytes_ -= bytes;
+    --frames_;
+  }
+  [[nodiscard]] double PartOfLimit() const {
+    return std::max(static_cast<double>(bytes_) / static_cast<double>(kBytesInHandLimit),
+                    static_cast<double>(frames_) / static_cast<double>(kGenerationsLimit));
+  }
+
+ private:
+  uint64_t bytes_ = kFramePlainLimitBytes;
+  size_t frames_ = 1;
+};
 
 }  // namespace
 
@@ -50,20 +71,18 @@ void PagePlan::Gather(const DyingPacks& dying_packs,
       if (IsDying(dying_packs, map.frames[place.frame])) place.is_kept = false;
     }
   }
-  std::vector<Generation> generations = CountGenerations(generation_of);
-  uint64_t bytes = 0;
-  for (const Generation& generation : generations) bytes += generation.bytes_in_hand;
-  const double part_of_limit =
-      std::max(static_cast<double>(bytes) / static_cast<double>(kBytesInHandLimit),
-               static_cast<double>(generations.size()) / static_cast<double>(kGenerationsLimit));
+  InHand in_hand;
+  for (const Generation& generation : CountGenerations(generation_of)) {
+    in_hand.Add(generation.bytes_in_hand);
+  }
   const double limit = PartOfLimitAllowed();
-  if (part_of_limit <= limit * kMuch) {
+  if (in_hand.PartOfLimit() <= limit * kWaitsAbove) {
     GatherDeadFrames(kHalf);
-  } else if (part_of_limit <= limit) {
+  } else if (in_hand.PartOfLimit() <= limit) {
     GatherDeadFrames(kQuarter);
   } else {
     GatherDeadFrames(kHalf);
-    GatherSmallest(std::move(generations), limit / 2);
+    GatherSmallest(CountGenerations(generation_of), limit / 2);
   }
 }
 
@@ -96,13 +115,8 @@ std::vector<PagePlan::Generation> PagePlan::CountGenerations(
     const std::function<uint32_t(uint32_t pack)>& generation_of) const {
   const PageMap& map = parent_.entry.map;
   std::map<uint32_t, uint64_t> pages_of_frame;
-  Generation stored;
   for (const PagePlace& place : places_) {
-    if (place.is_kept) {
-      ++pages_of_frame[place.frame];
-    } else {
-      ++stored.pages;
-    }
+    if (place.is_kept) ++pages_of_frame[place.frame];
   }
   std::map<uint32_t, Generation> generations;
   for (const auto& [frame, pages] : pages_of_frame) {
@@ -114,27 +128,18 @@ std::vector<PagePlan::Generation> PagePlan::CountGenerations(
   }
   std::vector<Generation> all;
   for (auto& [number, generation] : generations) all.push_back(std::move(generation));
-  if (stored.pages != 0) {
-    stored.bytes_in_hand = std::min<uint64_t>(stored.pages * map.unit_bytes, kFramePlainLimitBytes);
-    all.push_back(std::move(stored));
-  }
   return all;
 }
 
-// One at a time would come back as one of the smallest: that stored what changed six times.
+// Several at a time: a single one would come back with the next backup as one of the smallest.
 void PagePlan::GatherSmallest(std::vector<Generation> generations, double part_of_limit) {
   std::ranges::sort(generations, {}, &Generation::pages);
-  uint64_t bytes = 0;
-  for (const Generation& generation : generations) bytes += generation.bytes_in_hand;
-  size_t count = generations.size();
+  InHand in_hand;
+  for (const Generation& generation : generations) in_hand.Add(generation.bytes_in_hand);
   std::set<uint32_t> gathered;
   for (const Generation& generation : generations) {
-    if (static_cast<double>(bytes) <= part_of_limit * static_cast<double>(kBytesInHandLimit) &&
-        static_cast<double>(count) <= part_of_limit * static_cast<double>(kGenerationsLimit)) {
-      break;
-    }
-    bytes -= generation.bytes_in_hand;
-    --count;
+    if (in_hand.PartOfLimit() <= part_of_limit) break;
+    in_hand.Remove(generation.bytes_in_hand);
     gathered.insert(generation.frames.begin(), generation.frames.end());
   }
   for (PagePlace& place : places_) {

@@ -35,8 +35,8 @@ class PagePlan {
   // - pages in packs that are to die out,
   // - the live pages of a frame that has fewer than half of its pages still in use,
   // - when they come from too many backups, those of the backups with the fewest pages here, until
-  //   half of what is allowed is left. Where that is near, a frame waits for it until less than a
-  //   quarter is in use. `generation_of` gives a number to the backup that wrote a pack.
+  //   half of what is allowed is left. Where that is near, a dead frame waits for it, until less
+  //   than a quarter is in use. `generation_of` gives a number to the backup that wrote a pack.
   // What is allowed differs from part to part, so that they are not all gathered at once.
   void Gather(const DyingPacks& dying_packs,
               const std::function<uint32_t(uint32_t pack)>& generation_of);
@@ -62,7 +62,7 @@ class PagePlan {
     uint64_t pages = 0;
     uint64_t bytes_in_hand = 0;  // its largest frame
   };
-  // What is stored by this backup is the last of them.
+  // Of the pages that are kept.
   [[nodiscard]] std::vector<Generation> CountGenerations(
       const std::function<uint32_t(uint32_t pack)>& generation_of) const;
   [[nodiscard]] double PartOfLimitAllowed() const;

@@ -43,6 +43,7 @@ constexpr std::array kUnits = {
 };
 
 bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+
 void SkipBlanks(std::string_view* text) {
   while (!text->empty() && IsBlank(text->front())) text->remove_prefix(1);
 }

@@ -77,7 +77,7 @@ void CheckMayBeReplaced(const std::string& directory, const StageMarker& marker)
                   "It was the server until its activation was undone, and holds what was written "
                   "then.");
   }
-  if (!IsOf(marker, directory)) {
+  if (!IsOfDirectory(marker, directory)) {
     throw Refusal(
         ErrorCode::kNotInPrerequisiteState, directory,
         fmt::format("It is a stage that was moved or copied there from \"{}\".", marker.directory));

@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cstdint>
 
+#include "base/digits.h"
 #include "base/file.h"
 
 namespace backup_ext {
@@ -21,9 +22,7 @@ bool IsNameStart(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
-bool IsNamePart(char c) {
-  return IsNameStart(c) || std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '$' || c == '.';
-}
+bool IsNamePart(char c) { return IsNameStart(c) || IsDigit(c) || c == '$' || c == '.'; }
 
 size_t EndOfName(std::string_view line, size_t begin) {
   if (begin >= line.size() || !IsNameStart(line[begin])) return begin;

@@ -11,7 +11,7 @@
 
 namespace backup_ext {
 
-// The text of such a file. Throws Error when it cannot be read, or is longer than 64 MB.
+// The text of such a file. Throws Error when it cannot be read, or is longer than 64 MiB.
 [[nodiscard]] std::string ReadSettingsFile(const std::string& path);
 
 // `'it''s'`: quoted so that the server reads `value` back.

@@ -82,13 +82,13 @@ std::optional<StageMarker> ReadStageMarker(const std::string& directory) {
   }
 }
 
-bool IsOf(const StageMarker& marker, const std::string& directory) {
+bool IsOfDirectory(const StageMarker& marker, const std::string& directory) {
   return ResolvePath(marker.directory) == ResolvePath(directory);
 }
 
 bool IsPartOfStage(const StageMarker& marker, const StageMarker& stage,
                    const std::string& directory) {
-  return marker.role == StageRole::kStaged && IsOf(marker, directory) &&
+  return marker.role == StageRole::kStaged && IsOfDirectory(marker, directory) &&
          marker.repository_created_at == stage.repository_created_at;
 }
 

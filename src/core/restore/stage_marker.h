@@ -47,7 +47,7 @@ inline constexpr std::string_view kUnfinishedMarkerName = "stage.json.new";
 [[nodiscard]] std::optional<StageMarker> ReadStageMarker(const std::string& directory);
 
 // Is `marker` of a stage in `directory`, under whatever name that goes?
-[[nodiscard]] bool IsOf(const StageMarker& marker, const std::string& directory);
+[[nodiscard]] bool IsOfDirectory(const StageMarker& marker, const std::string& directory);
 // Does what carries `marker` belong to the stage in `directory`, whose own marker is `stage`, or to
 // one that was there before, of the same repository?
 [[nodiscard]] bool IsPartOfStage(const StageMarker& marker, const StageMarker& stage,

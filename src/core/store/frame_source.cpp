@@ -101,7 +101,8 @@ struct FrameSource::State {
   // The file's plan: the run that comes next, and LastRunsOfFrames().
   std::vector<uint32_t> last_runs;
   uint64_t file_began = 0;
-  uint64_t decoded = 0;
+  uint64_t frames_decoded = 0;
+  uint64_t bytes_decoded = 0;
 };
 
 FrameInHand* FrameSource::State::Find(const FrameRef& frame, const PackId& pack) {
@@ -122,27 +123,22 @@ uint64_t FrameSource::State::BytesInHand() const {
 FrameInHand& FrameSource::State::MakePlace(uint64_t plain_bytes) {
   latest = SIZE_MAX;
   Bytes buffer;
-  if (frames.size() >= kFramesInHand) {
-    auto oldest_free = frames.end();
-    for (auto in_hand = frames.begin(); in_hand != frames.end(); ++in_hand) {
-      if (in_hand->needed_until >= clock) continue;
-      if (oldest_free == frames.end() || in_hand->last_used < oldest_free->last_used) {
-        oldest_free = in_hand;
-      }
-    }
-    if (oldest_free != frames.end()) {
-      buffer = std::move(oldest_free->plain);
-      frames.erase(oldest_free);
-    }
+  for (;;) {
+    const bool is_full =
+        frames.size() >= kMostFramesInHand || BytesInHand() + plain_bytes > kMostBytesInHand;
+    if (frames.empty() || (!is_full && frames.size() < kFramesInHand)) break;
+    // First what nobody waits for, of that the one that was used longest ago.
+    const auto goes = std::ranges::min_element(frames, {}, [this](const FrameInHand& in_hand) {
+      return std::pair(in_hand.needed_until >= clock, in_hand.last_used);
+    });
+    if (!is_full && goes->needed_until >= clock) break;
+    buffer = std::move(goes->plain);
+    *goes = std::move(frames.back());
+    frames.pop_back();
+    if (!is_full) break;
   }
-  // Many small frames in buffers of large ones would be more than they count for.
-  constexpr uint64_t kWastefulTimes = 4;
-  if (buffer.capacity() > plain_bytes * kWastefulTimes) buffer = Bytes();
-  const uint64_t needed = std::max<uint64_t>(buffer.capacity(), plain_bytes);
-  while (!frames.empty() &&
-         (frames.size() >= kMostFramesInHand || BytesInHand() + needed > kMostBytesInHand)) {
-    frames.erase(std::ranges::min_element(frames, {}, &FrameInHand::last_used));
-  }
+  // A buffer of another size would grow to twice its size, or be more than its frame counts for.
+  if (buffer.capacity() != plain_bytes) buffer = Bytes();
   frames.emplace_back().plain = std::move(buffer);
   return frames.back();
 }
@@ -200,7 +196,8 @@ std::string FrameSource::State::TryRead(const FrameRef& frame, const PackId& pac
   ObjectReader* reader = FindReader(pack, &problem);
   if (reader == nullptr) return problem;
   reader->ReadRangeInto(frame.offset_bytes, frame.stored_bytes, &stored);
-  decoded++;
+  frames_decoded++;
+  bytes_decoded += frame.plain_bytes;
   const FrameProblem found = decoder.Decode(stored, frame, plain);
   return found == FrameProblem::kNone ? std::string() : Describe(found);
 }
@@ -264,7 +261,10 @@ ByteSpan FrameSource::Read(const FrameRef& frame, const PackId& pack) {
 }
 
 void FrameSource::Skip() { ++state_->clock; }
+void FrameSource::SkipTo(uint64_t run) { state_->clock = state_->file_began + run - 1; }
 
-uint64_t FrameSource::frames_decoded() const { return state_->decoded; }
+uint64_t FrameSource::frames_decoded() const { return state_->frames_decoded; }
+uint64_t FrameSource::bytes_decoded() const { return state_->bytes_decoded; }
+uint64_t FrameSource::bytes_in_hand() const { return state_->BytesInHand(); }
 
 }  // namespace backup_ext

@@ -13,7 +13,8 @@
 
 namespace backup_ext {
 
-inline constexpr size_t kMostOpenPacks = 72;
+// As many as the frames that may be in hand (page_plan.h), each in another pack.
+inline constexpr size_t kMostOpenPacks = 288;
 // For one of `sources` that are in use at once: together they stay well below the 1,024 open files
 // that a process may have by default.
 [[nodiscard]] size_t OpenPacksOfOne(int sources);
@@ -38,9 +39,13 @@ class FrameSource {
 
   // Instead of Read(): the frame of the next run is not needed.
   void Skip();
+  // The next Read() is for this run of the file, counted from 0. Never back, but to the run before.
+  void SkipTo(uint64_t run);
 
-  // How many frames were decompressed so far.
+  // What was decompressed so far, and what is in memory now.
   [[nodiscard]] uint64_t frames_decoded() const;
+  [[nodiscard]] uint64_t bytes_decoded() const;
+  [[nodiscard]] uint64_t bytes_in_hand() const;
 
  private:
   struct State;

@@ -105,6 +105,10 @@ class Simulation {
     for (int i = 0; i < series_.backups; ++i) {
       const double part = options_.changed_a_day / 100 / series_.a_day * pattern_.share;
       const auto count = static_cast<uint64_t>(part * static_cast<double>(cluster_.pages()));
+      if (count == 0) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    "no page would change between two backups: more pages, or more of them a day");
+      }
       for (uint64_t n = 0; n < count; ++n) cluster_.Change(pattern_.next(cluster_, &random_));
       const uint64_t changed = cluster_.changed_pages() * kFakePageBytes;
       Backup();
@@ -113,8 +117,7 @@ class Simulation {
       most_at_once_ = std::max(most_at_once_, Ratio(kept_.back().stored_bytes, changed));
       Expire();
     }
-    CompareWithDirectory(repository_, kept_.back(), JoinPath(directory_, "data"));
-    Print();
+    Print(CompareWithDirectory(repository_, kept_.back(), JoinPath(directory_, "data")));
   }
 
  private:
@@ -165,8 +168,7 @@ class Simulation {
         std::max(largest_repository_, Ratio(repository_bytes_, cluster_.pages() * kFakePageBytes));
   }
 
-  void Print() const {
-    const RestoreCost cost = MeasureRestore(repository_, kept_.back());
+  void Print(const RestoreCost& cost) const {
     fmt::print("{:14} {:6} {:12.2f} {:12.2f} {:14.2f} {:12.2f} {:12.2f} {:9.1f} MB\n",
                pattern_.name, series_.name, Ratio(stored_bytes_, changed_bytes_), most_at_once_,
                Ratio(cost.decoded_bytes, cost.file_bytes),

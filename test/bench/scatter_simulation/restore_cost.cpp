@@ -1,12 +1,10 @@
-// Walks the page maps of a backup as a restore does.
+// Reads a backup back as a restore does.
 #include "restore_cost.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
-#include <set>
-#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -15,31 +13,9 @@
 
 namespace backup_ext {
 
-RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& record) {
+RestoreCost CompareWithDirectory(const Repository& repository, const BackupRecord& record,
+                                 const std::string& data_directory) {
   RestoreCost cost;
-  const auto manifest = OpenManifest(repository, record);
-  while (const auto entry = manifest->Next()) {
-    const PageMap& map = entry->map;
-    std::vector<size_t> last_run(map.frames.size());
-    for (size_t run = 0; run < map.runs.size(); ++run) last_run.at(map.runs[run].frame) = run;
-    std::set<uint32_t> in_hand;
-    uint64_t bytes = 0;
-    for (size_t run = 0; run < map.runs.size(); ++run) {
-      const uint32_t frame = map.runs[run].frame;
-      if (in_hand.insert(frame).second) bytes += map.frames[frame].plain_bytes;
-      cost.most_in_hand_bytes = std::max(cost.most_in_hand_bytes, bytes);
-      if (last_run[frame] != run) continue;
-      in_hand.erase(frame);
-      bytes -= map.frames[frame].plain_bytes;
-    }
-    for (const FrameRef& frame : map.frames) cost.decoded_bytes += frame.plain_bytes;
-    cost.file_bytes += entry->size_bytes;
-  }
-  return cost;
-}
-
-void CompareWithDirectory(const Repository& repository, const BackupRecord& record,
-                          const std::string& data_directory) {
   const auto manifest = OpenManifest(repository, record);
   FrameSource frames(repository);
   while (const auto entry = manifest->Next()) {
@@ -51,6 +27,7 @@ void CompareWithDirectory(const Repository& repository, const BackupRecord& reco
     for (const PageRun& run : entry->map.runs) {
       const FrameRef& frame = entry->map.frames.at(run.frame);
       const ByteSpan plain = frames.Read(frame, manifest->packs().at(frame.pack));
+      cost.most_in_hand_bytes = std::max(cost.most_in_hand_bytes, frames.bytes_in_hand());
       const ByteSpan piece = plain.subspan(size_t{run.first_unit} * entry->map.unit_bytes,
                                            run.units * entry->map.unit_bytes);
       is_equal = is_equal && offset + piece.size() <= expected.size() &&
@@ -62,7 +39,10 @@ void CompareWithDirectory(const Repository& repository, const BackupRecord& reco
       throw Error(ErrorCode::kDamaged, fmt::format("file \"{}\" of backup {} differs at byte {}",
                                                    entry->path, record.backup_id, offset));
     }
+    cost.file_bytes += entry->size_bytes;
   }
+  cost.decoded_bytes = frames.bytes_decoded();
+  return cost;
 }
 
 }  // namespace backup_ext

@@ -1,4 +1,4 @@
-// What a restore of a backup would read, and whether it would be right.
+// What a restore of a backup reads, and whether it is right.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,13 @@ namespace backup_ext {
 
 struct RestoreCost {
   uint64_t file_bytes = 0;
-  uint64_t decoded_bytes = 0;  // plain bytes of the frames of each file
-  // Of the frames that are needed before and behind a page, where they are most.
-  uint64_t most_in_hand_bytes = 0;
+  uint64_t decoded_bytes = 0;       // plain bytes of frames
+  uint64_t most_in_hand_bytes = 0;  // frames in memory
 };
 
-[[nodiscard]] RestoreCost MeasureRestore(const Repository& repository, const BackupRecord& record);
-
-// Reads every page back and compares it with the data directory. Throws Error(kDamaged) with the
-// first difference.
-void CompareWithDirectory(const Repository& repository, const BackupRecord& record,
-                          const std::string& data_directory);
+// Reads every page back, file by file, and compares it with the data directory. Throws
+// Error(kDamaged) with the first difference.
+RestoreCost CompareWithDirectory(const Repository& repository, const BackupRecord& record,
+                                 const std::string& data_directory);
 
 }  // namespace backup_ext

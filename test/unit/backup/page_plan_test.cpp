@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+
 #include "backup_test_support.h"
 
 namespace backup_ext {
@@ -146,20 +150,107 @@ TEST(PagePlan, GathersTheBackupsWithTheFewestPages) {
   for (uint32_t i = 0; i < kLarge; ++i) EXPECT_TRUE(left.packs.contains(i)) << i;
 }
 
-// What is allowed differs, or a whole cluster would be gathered at once.
+// What is allowed differs, or a whole cluster would be gathered at once: by the file, and in it.
 TEST(PagePlan, DoesNotGatherAllPartsAtOnce) {
   ParentFile parent = ScatteredFile(kFullFrames * 13 / 16, 0, kLargePages);
-  const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes;
-  std::map<bool, int> parts;
-  for (int i = 0; i < 64; ++i) {
-    parent.entry.path = fmt::format("base/5/{}", 16384 + i);
-    PagePlan plan(parent, 0, pages);
-    KeepAllBut(&plan, {});
-    plan.Gather({}, GenerationOfPack);
-    ++parts[plan.PagesToStore().empty()];
+  constexpr uint64_t kParts = 64;
+  const uint64_t pages = parent.entry.map.SizeBytes() / kTestPageBytes - kParts;
+  for (const bool by_file : {true, false}) {
+    std::map<bool, int> parts;
+    for (uint64_t i = 0; i < kParts; ++i) {
+      parent.entry.path = fmt::format("base/5/{}", 16384 + (by_file ? i : 0));
+      PagePlan plan(parent, by_file ? 0 : i, pages);
+      KeepAllBut(&plan, {});
+      plan.Gather({}, GenerationOfPack);
+      ++parts[plan.PagesToStore().empty()];
+    }
+    EXPECT_GT(parts[true], 10);
+    EXPECT_GT(parts[false], 10);
   }
-  EXPECT_GT(parts[true], 10);
-  EXPECT_GT(parts[false], 10);
+}
+
+// Of what a plan keeps, counted anew: pages of each frame, and the largest frame of each pack.
+struct Kept {
+  std::set<uint64_t> pages;
+  std::map<uint32_t, uint32_t> of_frame;
+  std::map<uint32_t, uint64_t> of_pack;
+
+  Kept(const PagePlan& plan, const std::vector<PageRun>& a_page_each, const PageMap& map) {
+    for (uint64_t page = 0; page < plan.count(); ++page) {
+      if (!plan.is_kept(page)) continue;
+      pages.insert(page);
+      const FrameRef& frame = map.frames[a_page_each[page].frame];
+      ++of_frame[a_page_each[page].frame];
+      of_pack[frame.pack] = std::max<uint64_t>(of_pack[frame.pack], frame.plain_bytes);
+    }
+  }
+  [[nodiscard]] double PartOfLimit() const {
+    uint64_t bytes = kFramePlainLimitBytes;  // of what is stored
+    for (const auto& [pack, of_largest] : of_pack) bytes += of_largest;
+    return std::max(static_cast<double>(bytes) / kBytesInHandLimit,
+                    static_cast<double>(of_pack.size() + 1) / kGenerationsLimit);
+  }
+};
+
+TEST(PagePlan, KeepsItsRulesWhateverTheFileIs) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  std::map<std::string, int> seen;
+  for (int round = 0; round < 300; ++round) {
+    // Frames of up to `largest` pages in up to `generations` packs, in page order or scattered.
+    const uint32_t generations = 1 + random() % 400;
+    const uint32_t largest = 1 + random() % kLargePages;
+    const uint32_t frames = 1 + random() % 600;
+    ParentFile parent;
+    parent.entry.path = fmt::format("base/5/{}", round);
+    parent.entry.map.unit_bytes = kTestPageBytes;
+    std::vector<PageRun> runs;
+    for (uint32_t i = 0; i < frames; ++i) {
+      const uint32_t units = 1 + random() % largest;
+      FrameRef frame;
+      frame.pack = random() % generations;
+      frame.plain_bytes = units * kTestPageBytes;
+      parent.entry.map.frames.push_back(frame);
+      for (uint32_t unit = 0; unit < units; ++unit) {
+        if (random() % 4 != 0) runs.push_back({1, i, unit});
+      }
+    }
+    if (random() % 2 == 0) std::ranges::shuffle(runs, random);
+    for (const PageRun& run : runs) parent.entry.map.Append(1, run.frame, run.first_unit);
+
+    PagePlan plan(parent, 0, runs.size());
+    const uint32_t changed_in_8 = random() % 8;
+    for (uint64_t page = 0; page < runs.size(); ++page) {
+      if (random() % 8 >= changed_in_8) plan.Keep(page);
+    }
+    const PageMap& map = parent.entry.map;
+    const Kept before(plan, runs, map);
+    plan.Gather({}, GenerationOfPack);
+    const Kept after(plan, runs, map);
+
+    ASSERT_TRUE(std::ranges::includes(before.pages, after.pages));
+    ASSERT_LE(after.PartOfLimit(), 1);
+    const auto is_dead = [&](uint32_t frame, uint32_t live, uint32_t times) {
+      return live * times < map.frames[frame].plain_bytes / kTestPageBytes;
+    };
+    for (const auto& [frame, live] : after.of_frame) {
+      ASSERT_EQ(live, before.of_frame.at(frame));  // a frame is kept whole or not at all
+      ASSERT_FALSE(is_dead(frame, live, 4));
+    }
+    constexpr double kNeverWaits = 0.75 * 0.625;
+    if (before.PartOfLimit() > kNeverWaits) {
+      ++seen[before.PartOfLimit() > 1 ? "too many" : "many"];
+      continue;
+    }
+    ++seen["few"];
+    for (const auto& [frame, live] : before.of_frame) {
+      ASSERT_EQ(after.of_frame.contains(frame), !is_dead(frame, live, 2));
+    }
+  }
+  EXPECT_GT(seen["few"], 10);
+  EXPECT_GT(seen["many"], 10);
+  EXPECT_GT(seen["too many"], 10);
 }
 
 // What is gathered soon anyway is not gathered twice.

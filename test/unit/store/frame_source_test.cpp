@@ -11,6 +11,8 @@
 namespace backup_ext {
 namespace {
 
+constexpr uint64_t kMostInHandBytes = 18 * 1024 * 1024;
+
 struct WrittenFrame {
   PackId pack;
   FrameRef frame;
@@ -165,7 +167,68 @@ TEST_F(FrameSourceTest, ReadsAFileOfMoreGenerationsThanItKeeps) {
       ASSERT_TRUE(std::ranges::equal(source.Read(written.frame, written.pack), written.plain));
     }
     EXPECT_GT(source.frames_decoded(), count);
-    EXPECT_LE(source.frames_decoded(), count * 4);
+    EXPECT_LE(source.bytes_in_hand(), kMostInHandBytes);
+  }
+}
+
+// As many as incremental backups leave at most (page_plan.h), of all sizes, one file after another.
+TEST_F(FrameSourceTest, HoldsWhatAFileOfManyBackupsNeeds) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  FrameSource source(repository_);
+  size_t frames = 0;
+  for (uint32_t file = 0; file < 12; file++) {
+    std::vector<WrittenFrame> generations;
+    uint64_t left = 64 * kFramePlainLimitBytes;
+    const size_t largest = file % 3 == 0 ? kFramePlainLimitBytes : size_t{20'000} << file % 4;
+    for (uint32_t i = 0; i < 256 && left >= largest; i++) {
+      const size_t bytes = file % 3 == 0 ? largest : 4096 + random() % (largest - 4096);
+      generations.push_back(PutPack({id_, file, i}, 1, kTestSystemIdentifier, bytes)[0]);
+      left -= bytes;
+    }
+    PageMap map;
+    map.unit_bytes = 1024;
+    for (const WrittenFrame& generation : generations) map.frames.push_back(generation.frame);
+    // Each is needed at the begin, often or seldom between, and at the end.
+    const auto count = static_cast<uint32_t>(generations.size());
+    for (uint32_t i = 0; i < count * 6; i++) {
+      const bool is_in_turn = i < count || i >= count * 5;
+      const auto frame = static_cast<uint32_t>(is_in_turn ? i % count : random() % count);
+      map.runs.push_back({1, frame, i / count % 4});
+    }
+    source.BeginFile(map);
+    for (const PageRun& run : map.runs) {
+      const WrittenFrame& written = generations[run.frame];
+      ASSERT_TRUE(std::ranges::equal(source.Read(written.frame, written.pack), written.plain));
+      ASSERT_LE(source.bytes_in_hand(), kMostInHandBytes);
+    }
+    frames += count;
+    EXPECT_EQ(source.frames_decoded(), frames) << "file " << file;
+  }
+}
+
+// One that asks for a run several times, and leaves runs out.
+TEST_F(FrameSourceTest, GoesToARun) {
+  std::vector<WrittenFrame> frames;
+  PageMap map;
+  map.unit_bytes = 1024;
+  for (uint32_t i = 0; i < 40; i++) {
+    frames.push_back(PutPack({id_, 0, i}, 1)[0]);
+    map.frames.push_back(frames[i].frame);
+  }
+  for (uint32_t i = 0; i < 160; i++) map.runs.push_back({1, i % 40, i / 40});
+  FrameSource source(repository_);
+  for (int file = 0; file < 2; file++) {
+    source.BeginFile(map);
+    for (uint32_t run = 0; run < map.runs.size(); run += run % 7 == 0 ? 3 : 1) {
+      const WrittenFrame& written = frames[map.runs[run].frame];
+      for (int i = 0; i < 3; i++) {
+        source.SkipTo(run);
+        ASSERT_TRUE(std::ranges::equal(source.Read(written.frame, written.pack), written.plain));
+      }
+    }
+    EXPECT_LE(source.frames_decoded(), 40U + file * 40U);
   }
 }
 
@@ -191,10 +254,10 @@ TEST_F(FrameSourceTest, ForgetsThePlanOfAFileThatWasLeft) {
 }
 
 TEST(OpenPacks, StayBelowWhatAProcessMayOpen) {
-  EXPECT_EQ(OpenPacksOfOne(1), 72U);
+  EXPECT_EQ(OpenPacksOfOne(1), 288U);
   EXPECT_EQ(OpenPacksOfOne(9), 66U);
   EXPECT_EQ(OpenPacksOfOne(65), 9U);
-  EXPECT_EQ(OpenPacksOfOne(0), 72U);
+  EXPECT_EQ(OpenPacksOfOne(0), 288U);
   for (int sources = 1; sources < 100; sources++)
     EXPECT_LE(sources * OpenPacksOfOne(sources), 600U);
 }
