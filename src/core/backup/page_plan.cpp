@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
-#include <set>
 #include <span>
 #include <utility>
 
@@ -99,11 +98,8 @@ double PagePlan::PartOfLimitAllowed() const {
 // A frame that small files shared has pages of others, too: what a grown file has in it is stored
 // again once.
 void PagePlan::GatherDeadFrames(double least_live) {
-  std::map<uint32_t, uint32_t> live;
-  for (const PagePlace& place : places_) {
-    if (place.is_kept) ++live[place.frame];
-  }
   const PageMap& map = parent_.entry.map;
+  const std::vector<uint32_t> live = KeptPagesOfFrames();
   for (PagePlace& place : places_) {
     if (!place.is_kept) continue;
     const uint32_t pages = map.frames[place.frame].plain_bytes / map.unit_bytes;
@@ -111,18 +107,24 @@ void PagePlan::GatherDeadFrames(double least_live) {
   }
 }
 
+std::vector<uint32_t> PagePlan::KeptPagesOfFrames() const {
+  std::vector<uint32_t> pages(parent_.entry.map.frames.size());
+  for (const PagePlace& place : places_) {
+    if (place.is_kept) ++pages[place.frame];
+  }
+  return pages;
+}
+
 std::vector<PagePlan::Generation> PagePlan::CountGenerations(
     const std::function<uint32_t(uint32_t pack)>& generation_of) const {
   const PageMap& map = parent_.entry.map;
-  std::map<uint32_t, uint64_t> pages_of_frame;
-  for (const PagePlace& place : places_) {
-    if (place.is_kept) ++pages_of_frame[place.frame];
-  }
+  const std::vector<uint32_t> live = KeptPagesOfFrames();
   std::map<uint32_t, Generation> generations;
-  for (const auto& [frame, pages] : pages_of_frame) {
+  for (uint32_t frame = 0; frame < live.size(); ++frame) {
+    if (live[frame] == 0) continue;
     Generation& generation = generations[generation_of(map.frames[frame].pack)];
     generation.frames.push_back(frame);
-    generation.pages += pages;
+    generation.pages += live[frame];
     generation.bytes_in_hand =
         std::max<uint64_t>(generation.bytes_in_hand, map.frames[frame].plain_bytes);
   }
@@ -136,14 +138,14 @@ void PagePlan::GatherSmallest(std::vector<Generation> generations, double part_o
   std::ranges::sort(generations, {}, &Generation::pages);
   InHand in_hand;
   for (const Generation& generation : generations) in_hand.Add(generation.bytes_in_hand);
-  std::set<uint32_t> gathered;
+  std::vector<bool> is_gathered(parent_.entry.map.frames.size());
   for (const Generation& generation : generations) {
     if (in_hand.PartOfLimit() <= part_of_limit) break;
     in_hand.Remove(generation.bytes_in_hand);
-    gathered.insert(generation.frames.begin(), generation.frames.end());
+    for (const uint32_t frame : generation.frames) is_gathered[frame] = true;
   }
   for (PagePlace& place : places_) {
-    if (place.is_kept && gathered.contains(place.frame)) place.is_kept = false;
+    if (place.is_kept && is_gathered[place.frame]) place.is_kept = false;
   }
 }
 
@@ -171,19 +173,21 @@ PageMap PagePlan::Finish() const {
   PageMap map;
   map.unit_bytes = parent_.entry.map.unit_bytes;
   map.all_visible.resize((places_.size() + 7) / 8);
-  std::map<std::pair<bool, uint32_t>, uint32_t> frames;
+  // Of each frame of the parent's map and of stored_frames_: its number in this map.
+  std::vector<uint32_t> kept(parent_.entry.map.frames.size(), kNowhere);
+  std::vector<uint32_t> stored(stored_frames_.size(), kNowhere);
   for (size_t page = 0; page < places_.size(); ++page) {
     const PagePlace& place = places_[page];
     if (!place.is_kept && page >= next_to_place_) {
       throw Error(ErrorCode::kInternal, "a page of the backup was neither kept nor stored");
     }
-    const auto [index, is_new] =
-        frames.try_emplace({place.is_kept, place.frame}, static_cast<uint32_t>(map.frames.size()));
-    if (is_new) {
+    uint32_t& number = place.is_kept ? kept[place.frame] : stored[place.frame];
+    if (number == kNowhere) {
+      number = static_cast<uint32_t>(map.frames.size());
       map.frames.push_back(place.is_kept ? parent_.entry.map.frames[place.frame]
                                          : stored_frames_[place.frame]);
     }
-    map.Append(1, index->second, place.unit);
+    map.Append(1, number, place.unit);
     if (place.is_kept && WasAllVisible(parent_.entry.map, first_ + page)) {
       map.all_visible[page / 8] |= std::byte{1} << (page % 8);
     }

@@ -62,6 +62,8 @@ class PagePlan {
     uint64_t pages = 0;
     uint64_t bytes_in_hand = 0;  // its largest frame
   };
+  // By the frame of the parent's map.
+  [[nodiscard]] std::vector<uint32_t> KeptPagesOfFrames() const;
   // Of the pages that are kept.
   [[nodiscard]] std::vector<Generation> CountGenerations(
       const std::function<uint32_t(uint32_t pack)>& generation_of) const;
