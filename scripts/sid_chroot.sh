@@ -30,6 +30,10 @@ inside() {
     mount -t proc proc "$root/proc"
     mkdir -p "$root/dev/shm"
     mount -t tmpfs tmpfs "$root/dev/shm"
+    # For pseudo terminals; a machine that does not let us has none.
+    mkdir -p "$root/dev/pts"
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts" 2>/dev/null &&
+      ln -sf pts/ptmx "$root/dev/ptmx" || true
     exec chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
       PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' bash "$root" "$@"
 }

@@ -289,13 +289,13 @@ sub kill_server
 # before); let_go(pid) lets it work on. The node must preload the module in test/border too.
 sub hold_in_phase
 {
-	my ($node, $sql, $phase, $files) = @_;
+	my ($node, $sql, $phase, $files, $undo) = @_;
 	set_and_reload($node, 'border.stop_after_files', $files // 0, $files // 0);
 	set_and_reload($node, 'border.stop_in_phase', $phase, $phase);
 	my $before = state_of($node);
 	my ($run, $pid);
 	# With $files, the phase can be over before the worker is stopped: then the job ends, and it is
-	# tried again.
+	# tried again, once $undo has taken away what it made.
 	foreach my $attempt (1 .. 20)
 	{
 		$run = start_sql($node, $sql);
@@ -311,6 +311,7 @@ sub hold_in_phase
 		finish_sql($run);
 		die "the job failed before it was held: $run->{error}" if $run->{error} ne '';
 		$node->safe_psql('postgres', 'SELECT backup_discard_stage(stage_id) FROM backup_staged()');
+		$undo->() if $undo;
 	}
 	die "could not hold a worker in phase \"$phase\"" if process_state($pid) ne 'T';
 	$stopped{$pid} = 1;

@@ -1,6 +1,7 @@
 # backup_export(): the same export from SQL, as a job that is seen, can be cancelled and leaves nothing.
 use strict;
 use warnings;
+use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -68,13 +69,13 @@ foreach my $format (qw(plain tar))
 	foreach my $way (ways_to_cancel())
 	{
 		my $what = "$format, $way->{name}";
-		my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files', 20);
+		my ($run, $worker) = hold_in_phase($node, waiting_call($call, $way), 'writing files', 20, removal('cancelled'));
 		cancel($node, $way, $run, $worker, $what);
 		is_unchanged($node, $before, $what);
 		ok(!-e "$base/cancelled" && !-e "$base/cancelled.tablespaces", "$what: nothing is left");
 	}
 }
-my ($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/seen')", 'writing files', 20);
+my ($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/seen')", 'writing files', 20, removal('seen'));
 like($node->safe_psql('postgres', 'SELECT operation, bytes_total > 0, files_total > 0 FROM backup_progress()'),
 	qr/^export\|t\|t$/, 'backup_progress() shows an export');
 let_go($worker);
@@ -84,7 +85,8 @@ is($status, 0, 'it ends well');
 # No time to clean up: what is left is no data directory, and no whole set of tar files.
 foreach my $format (qw(plain tar))
 {
-	($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/killed_$format', '$format')", 'writing files', 20);
+	($run, $worker) = hold_in_phase($node, "SELECT backup_export('latest', '$base/killed_$format', '$format')", 'writing files', 20,
+		removal("killed_$format"));
 	stop_server($node, 'immediate', $run, $worker, "$format, immediate shutdown");
 	ok(!-e "$base/killed_$format/global/pg_control", "$format, immediate shutdown: no server can be started on it");
 	ok($format eq 'plain' || !-e "$base/killed_$format/backup_manifest", "$format, immediate shutdown: it does not look whole");
@@ -92,3 +94,10 @@ foreach my $format (qw(plain tar))
 $node->stop;
 
 done_testing();
+
+# Takes an export away that came to its end.
+sub removal
+{
+	my ($name) = @_;
+	return sub { rmtree([ "$base/$name", "$base/$name.tablespaces" ]) };
+}

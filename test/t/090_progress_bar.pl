@@ -1,6 +1,7 @@
 # The progress bar of the program, on a terminal that is wide or narrow, and nowhere else.
 use strict;
 use warnings;
+use IO::Pty;
 use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
@@ -8,6 +9,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use BackupExtTest qw(new_node repository take_backup);
+
+plan skip_all => 'no pseudo terminals here' unless eval { IO::Pty->new };
 
 my $node = new_node('main');
 my $repository = repository($node);
