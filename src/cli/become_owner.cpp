@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "base/error.h"
 #include "base/file.h"
+
+#include "output.h"
 
 namespace backup_ext {
 namespace {
@@ -49,7 +50,8 @@ void BecomeOwnerOf(const std::string& location, std::string_view what, RootRight
                       errno);
   }
   if (keeps_rights) KeepRightsToGiveFilesAway();
-  fmt::print(stderr, "backup_ext: note: works as user {}, who owns the {}\n", name, what);
+  PrintToStandardError(
+      fmt::format("backup_ext: note: works as user {}, who owns the {}\n", name, what));
 }
 
 }  // namespace backup_ext

@@ -7,18 +7,14 @@
 #include <cstdio>
 
 namespace backup_ext {
-namespace {
-
-// A disk that is full may be the one that standard error goes to: then there is nobody to tell.
-void PrintToStandardError(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
-
-}  // namespace
 
 void PrintJson(const nlohmann::json& document) {
   const std::string text =
       document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
+
+void PrintToStandardError(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
 
 void PrintError(const Error& error, bool json) {
   if (json) {

@@ -11,6 +11,9 @@ namespace backup_ext {
 
 // To standard output. Text that is not UTF-8 is mended: a name may be any bytes, JSON may not.
 void PrintJson(const nlohmann::json& document);
+// As it is. Throws nothing: a disk that is full, or a terminal that is gone, may be where it goes,
+// and then there is nobody to tell.
+void PrintToStandardError(const std::string& text);
 // With `json` a document {"error": {...}} on standard output, else lines on standard error.
 void PrintError(const Error& error, bool json);
 // One line on standard error.

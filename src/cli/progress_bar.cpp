@@ -62,7 +62,7 @@ std::string Line(const Progress& progress, double seconds, size_t columns) {
 
 // From the first column; what was behind it goes.
 void ShowLine(const std::string& line) {
-  fmt::print(stderr, "\r{}\x1b[K", line);
+  PrintToStandardError(fmt::format("\r{}\x1b[K", line));
   std::fflush(stderr);
 }
 

@@ -5,7 +5,7 @@
 
 #include "background_worker.h"
 #include "job_end.h"
-#include "plain_text.h"
+#include "job_notices.h"
 #include "progress_view.h"
 
 namespace backup_ext {
@@ -170,26 +170,6 @@ void WaitUntilStarted(const StartedJob* job) {
            errhint("More details may be available in the server log.")));
 }
 
-// Shows the caller what the job has said since.
-void ShowNotices(const JobSlot* slot, volatile uint32* shown) {
-  NoticeQueue notices;
-  LWLockAcquire(GetSharedState()->lock, LW_SHARED);
-  std::memcpy(&notices, &slot->notices, sizeof(notices));
-  LWLockRelease(GetSharedState()->lock);
-  const uint32 unseen = notices.next - *shown;
-  if (unseen > kNoticeRoom) {
-    *shown = notices.next - kNoticeRoom;
-    ereport(NOTICE, (errmsg_plural("%u notice of the job is in the server log only",
-                                   "%u notices of the job are in the server log only",
-                                   unseen - kNoticeRoom, unseen - kNoticeRoom)));
-  }
-  while (*shown != notices.next) {
-    const uint32 number = *shown;
-    *shown = number + 1;
-    ereport(NOTICE, (errmsg_internal("%s", notices.texts[number % kNoticeRoom])));
-  }
-}
-
 void WaitUntilStopped(const StartedJob* job, volatile uint32* notices_shown) {
   ProgressNotices notices = {};
   for (;;) {
@@ -278,12 +258,6 @@ StartedJob StartJob(const JobRequest* request, Waiting waiting) {
   { WaitUntilStarted(&job); }
   PG_END_ENSURE_ERROR_CLEANUP(GiveUpSlot, PointerGetDatum(&job));
   return job;
-}
-
-void PostNotice(JobSlot* slot, const char* text) {
-  LWLockAcquire(GetSharedState()->lock, LW_EXCLUSIVE);
-  CopyText(text, slot->notices.texts[slot->notices.next++ % kNoticeRoom]);
-  LWLockRelease(GetSharedState()->lock);
 }
 
 void WaitForJob(const StartedJob* job) {

@@ -23,10 +23,6 @@ void RequirePreloaded(void);
 // slot or no background worker is free.
 StartedJob StartJob(const JobRequest* request, Waiting waiting);
 
-// Shows the caller of the job, if one waits, a NOTICE within a moment. Where more than kNoticeRoom
-// come in that moment, he is told how many were left out. Worker side; PostgreSQL call.
-void PostNotice(JobSlot* slot, const char* text);
-
 // Waits for the end of a job that was started with kCallerWaits and frees its slot; raises the
 // job's error, or its warning. When the wait itself is cancelled, cancels the job and waits until
 // its worker has cleaned up.

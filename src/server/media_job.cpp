@@ -18,7 +18,7 @@
 #include "backup_report.h"
 #include "cluster_state.h"
 #include "guard.h"
-#include "jobs.h"
+#include "job_notices.h"
 #include "pause_point.h"
 #include "postgres_headers.h"
 #include "settings.h"

@@ -136,7 +136,6 @@ my $check = calls_of('all', 'backup_ext', '--repository', $origin->{repository},
 is(join("\n", problems_of_order($check, qr{^\Q$origin->{repository}\E/}, not => qr{/locks/|/tmp$})), '',
 	'verify: what it remembers is on the disk');
 
-
 # What removes a backup from there: first that which makes it one, for good, and then its packs.
 $origin->{node}->start;
 take_backup($origin->{node});

@@ -70,18 +70,16 @@ void PagePlan::Gather(const DyingPacks& dying_packs,
       if (IsDying(dying_packs, map.frames[place.frame])) place.is_kept = false;
     }
   }
+  const std::vector<uint32_t> live = KeptPagesOfFrames();
   InHand in_hand;
-  for (const Generation& generation : CountGenerations(generation_of)) {
+  for (const Generation& generation : CountGenerations(live, generation_of)) {
     in_hand.Add(generation.bytes_in_hand);
   }
   const double limit = PartOfLimitAllowed();
-  if (in_hand.PartOfLimit() <= limit * kWaitsAbove) {
-    GatherDeadFrames(kHalf);
-  } else if (in_hand.PartOfLimit() <= limit) {
-    GatherDeadFrames(kQuarter);
-  } else {
-    GatherDeadFrames(kHalf);
-    GatherSmallest(CountGenerations(generation_of), limit / 2);
+  const bool waits = in_hand.PartOfLimit() > limit * kWaitsAbove && in_hand.PartOfLimit() <= limit;
+  GatherDeadFrames(live, waits ? kQuarter : kHalf);
+  if (in_hand.PartOfLimit() > limit) {
+    GatherSmallest(CountGenerations(KeptPagesOfFrames(), generation_of), limit / 2);
   }
 }
 
@@ -97,9 +95,8 @@ double PagePlan::PartOfLimitAllowed() const {
 
 // A frame that small files shared has pages of others, too: what a grown file has in it is stored
 // again once.
-void PagePlan::GatherDeadFrames(double least_live) {
+void PagePlan::GatherDeadFrames(const std::vector<uint32_t>& live, double least_live) {
   const PageMap& map = parent_.entry.map;
-  const std::vector<uint32_t> live = KeptPagesOfFrames();
   for (PagePlace& place : places_) {
     if (!place.is_kept) continue;
     const uint32_t pages = map.frames[place.frame].plain_bytes / map.unit_bytes;
@@ -116,9 +113,9 @@ std::vector<uint32_t> PagePlan::KeptPagesOfFrames() const {
 }
 
 std::vector<PagePlan::Generation> PagePlan::CountGenerations(
+    const std::vector<uint32_t>& live,
     const std::function<uint32_t(uint32_t pack)>& generation_of) const {
   const PageMap& map = parent_.entry.map;
-  const std::vector<uint32_t> live = KeptPagesOfFrames();
   std::map<uint32_t, Generation> generations;
   for (uint32_t frame = 0; frame < live.size(); ++frame) {
     if (live[frame] == 0) continue;

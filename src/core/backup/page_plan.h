@@ -64,11 +64,12 @@ class PagePlan {
   };
   // By the frame of the parent's map.
   [[nodiscard]] std::vector<uint32_t> KeptPagesOfFrames() const;
-  // Of the pages that are kept.
+  // `live` here and below: KeptPagesOfFrames().
   [[nodiscard]] std::vector<Generation> CountGenerations(
+      const std::vector<uint32_t>& live,
       const std::function<uint32_t(uint32_t pack)>& generation_of) const;
   [[nodiscard]] double PartOfLimitAllowed() const;
-  void GatherDeadFrames(double least_live);
+  void GatherDeadFrames(const std::vector<uint32_t>& live, double least_live);
   void GatherSmallest(std::vector<Generation> generations, double part_of_limit);
 
   const ParentFile& parent_;

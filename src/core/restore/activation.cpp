@@ -169,12 +169,12 @@ std::string EndFirstStart(const std::string& data_directory) {
 }
 
 // What EndFirstStart() would do. No server may run there.
-std::string FirstStartNotice(const std::string& data_directory) {
+std::optional<std::string> FirstStartNotice(const std::string& data_directory) {
   const char* when = nullptr;
   const char* what = nullptr;
   switch (RemedyOfFirstStart(data_directory)) {
     case FirstStartRemedy::kNone:
-      return {};
+      return std::nullopt;
     case FirstStartRemedy::kRepeatRecovery:
       when = "before the end of its recovery";
       what = "made ready to be done again";
@@ -241,8 +241,8 @@ ActivationReport CheckActivation(const ActivationRequest& request) {
     return ReportOf(*journal, {InterruptedNotice(*journal)});
   }
   ActivationPlan plan = PlanActivation(stage, data, request.other_cluster);
-  if (std::string notice = FirstStartNotice(data); !notice.empty()) {
-    plan.notices.insert(plan.notices.begin(), std::move(notice));
+  if (auto notice = FirstStartNotice(data)) {
+    plan.notices.insert(plan.notices.begin(), std::move(*notice));
   }
   return ReportOf(plan.journal, std::move(plan.notices));
 }
@@ -277,9 +277,7 @@ ActivationReport CheckUndoActivation(const std::string& data_directory) {
   std::vector<std::string> notices;
   if (journal->state == ActivationState::kActivated) {
     CheckUndo(*journal);
-    if (std::string notice = FirstStartNotice(data); !notice.empty()) {
-      notices.push_back(std::move(notice));
-    }
+    if (auto notice = FirstStartNotice(data)) notices.push_back(std::move(*notice));
   } else {
     notices.push_back(InterruptedNotice(*journal));
   }
@@ -310,8 +308,7 @@ std::optional<std::string> CheckInterrupted(const std::string& data_directory) {
   if (journal && journal->state != ActivationState::kActivated) return InterruptedNotice(*journal);
   if (!IsFirstStartUnfinished(data)) return std::nullopt;
   CheckNotRunning(data, kPutInPlace);
-  if (std::string notice = FirstStartNotice(data); !notice.empty()) return notice;
-  return std::nullopt;
+  return FirstStartNotice(data);
 }
 
 std::optional<std::string> FinishInterrupted(const std::string& data_directory) {

@@ -46,7 +46,7 @@ class Syncing {
 
   // By path: all parts above `top` are ours, and links below are not entered. The marker is on the
   // disk already, and must not go when its fsync fails: it tells whose directory this is.
-  void Walk(const std::string& top) { Walk(top, top); }
+  void Walk(const std::string& top) { Walk(top, StageMarkerPath(top)); }
 
   void Finish() {
     while (!pool_.DrainFor(kPauseEveryMs)) pause_point_();
@@ -57,7 +57,7 @@ class Syncing {
   }
 
  private:
-  void Walk(const std::string& top, const std::string& path) {
+  void Walk(const std::string& path, const std::string& marker) {
     const auto entries = ReadDirectory(path);
     if (!entries) throw SystemError(fmt::format("open directory \"{}\"", path), ENOENT);
     directories_.push_back(path);
@@ -67,8 +67,8 @@ class Syncing {
       const auto status = StatLink(below);
       if (!status || S_ISLNK(status->st_mode)) continue;
       if (S_ISDIR(status->st_mode)) {
-        Walk(top, below);
-      } else if (S_ISREG(status->st_mode) && below != StageMarkerPath(top)) {
+        Walk(below, marker);
+      } else if (S_ISREG(status->st_mode) && below != marker) {
         files.push_back(entry.name);
         if (files.size() >= kFilesPerTask) Post(path, &files);
       }
